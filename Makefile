@@ -1,0 +1,104 @@
+# Tessera - see README.md.   make            programs in build/bin
+#                            make demo       the main job on real input
+#                            make check      every test
+#                            make install    PREFIX=/usr/local DESTDIR=
+# Variants: SANITIZE=address,undefined | thread   DEBUG=1   BUILD=dir   CC=clang
+VERSION  := 0.1.0
+PREFIX   ?= /usr/local
+DESTDIR  ?=
+SANITIZE ?=
+DEBUG    ?=
+empty    :=
+comma    := ,
+VARIANT  := $(if $(SANITIZE),san-$(subst $(comma),-,$(SANITIZE)),$(if $(DEBUG),debug,release))
+BUILD    ?= $(if $(filter release,$(VARIANT)),build,build/$(VARIANT))
+O        := $(BUILD)
+
+CC         ?= cc
+AR         ?= ar
+PKG_CONFIG ?= pkg-config
+PROTOC_C   ?= protoc-c
+INSTALL    ?= install
+
+PACKAGES   := openblas libzstd libcjson libprotobuf-c libsodium libzip
+PKG_CFLAGS  = $(shell $(PKG_CONFIG) --cflags $(PACKAGES) 2>/dev/null)
+PKG_LIBS    = $(shell $(PKG_CONFIG) --libs $(PACKAGES) 2>/dev/null)
+CHECK_CFLAGS = $(shell $(PKG_CONFIG) --cflags check 2>/dev/null)
+CHECK_LIBS  = $(shell $(PKG_CONFIG) --libs check 2>/dev/null)
+
+WARN   := -Wall -Wextra -Wpedantic -Wshadow -Wconversion -Wstrict-prototypes -Wmissing-prototypes -Wvla
+OPT    := $(if $(DEBUG),-O0 -DTSR_DEBUG,-O3)
+SAN    := $(if $(SANITIZE),-fsanitize=$(SANITIZE) -fno-sanitize-recover=all -fno-omit-frame-pointer)
+CFLAGS ?= -g
+# -ffp-contract=off: the compiler never fuses a multiply and an add on its own, so fixed-order
+# arithmetic gives the same bits on every machine. Kernels that want FMA say so.
+ALL_CFLAGS = -std=c11 -D_GNU_SOURCE $(OPT) $(CFLAGS) -ffp-contract=off -fno-math-errno $(WARN) $(SAN) -Ilib -I$(O)/gen \
+             -DTSR_VERSION='"$(VERSION)"' $(PKG_CFLAGS) -MMD -MP
+ALL_LIBS   = $(PKG_LIBS) -lpthread -lm
+
+LIB_SRC    := $(sort $(wildcard lib/*/*.c))
+LIB_OBJ    := $(LIB_SRC:%.c=$(O)/obj/%.o) $(O)/obj/gen/onnx.pb-c.o
+LIB        := $(O)/libtessera.a
+CMD_SRC    := $(sort $(wildcard cmd/tessera-*.c))
+SHARED_SRC := $(sort $(wildcard cmd/shared/*.c))
+SHARED_OBJ := $(SHARED_SRC:%.c=$(O)/obj/%.o)
+BIN        := $(CMD_SRC:cmd/%.c=$(O)/bin/%)
+UNIT_SRC   := $(sort $(wildcard tests/unit/test_*.c))
+UNIT_BIN   := $(UNIT_SRC:tests/unit/%.c=$(O)/tests/%)
+FUZZ_SRC   := $(sort $(wildcard tests/fuzz/fuzz_*.c))
+FUZZ_BIN   := $(FUZZ_SRC:tests/fuzz/%.c=$(O)/tests/%)
+TOOL_SRC   := $(sort $(wildcard scripts/*.c))
+TOOL_BIN   := $(TOOL_SRC:scripts/%.c=$(O)/tools/%)
+
+.PHONY: all lib bin tools unit install uninstall clean check check-unit check-cli check-modules check-docs deps
+.DELETE_ON_ERROR:
+.SECONDARY:
+
+all: bin
+lib: $(LIB)
+bin: $(BIN)
+tools: $(TOOL_BIN)
+unit: $(UNIT_BIN)
+
+# Installs what is missing and nothing else; silent where everything is there.
+deps:
+	@scripts/install-deps
+
+$(O)/gen/onnx.pb-c.c $(O)/gen/onnx.pb-c.h &: lib/model/onnx.proto
+	@mkdir -p $(O)/gen
+	$(PROTOC_C) --c_out=$(O)/gen --proto_path=lib/model onnx.proto
+
+$(O)/obj/gen/onnx.pb-c.o: $(O)/gen/onnx.pb-c.c
+	@mkdir -p $(@D)
+	$(CC) $(filter-out $(WARN),$(ALL_CFLAGS)) -c -o $@ $<
+
+$(O)/obj/%.o: %.c | $(O)/gen/onnx.pb-c.h
+	@mkdir -p $(@D)
+	$(CC) $(ALL_CFLAGS) -c -o $@ $<
+
+$(LIB): $(LIB_OBJ)
+	@rm -f $@
+	$(AR) rcs $@ $^
+
+$(O)/bin/%: $(O)/obj/cmd/%.o $(SHARED_OBJ) $(LIB)
+	@mkdir -p $(@D)
+	$(CC) $(SAN) $(LDFLAGS) -o $@ $(filter %.o,$^) $(LIB) $(ALL_LIBS)
+
+$(O)/tools/%: $(O)/obj/scripts/%.o $(LIB)
+	@mkdir -p $(@D)
+	$(CC) $(SAN) $(LDFLAGS) -o $@ $< $(LIB) $(ALL_LIBS)
+
+$(O)/tests/test_%: $(O)/obj/tests/unit/test_%.o $(LIB)
+	@mkdir -p $(@D)
+	$(CC) $(SAN) $(LDFLAGS) -o $@ $< $(LIB) $(CHECK_LIBS) $(ALL_LIBS)
+
+$(O)/tests/fuzz_%: $(O)/obj/tests/fuzz/fuzz_%.o $(O)/obj/tests/fuzz/replay.o $(LIB)
+	@mkdir -p $(@D)
+	$(CC) $(SAN) $(LDFLAGS) -o $@ $(filter %.o,$^) $(LIB) $(ALL_LIBS)
+
+-include tests/tests.mk
+
+clean:
+	rm -rf build build-*
+
+-include $(wildcard $(O)/obj/*/*.d $(O)/obj/*/*/*.d $(O)/obj/*/*/*/*.d)
