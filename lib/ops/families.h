@@ -1,0 +1,18 @@
+/* families.h - the operator tables, one per family file. Private to ops/. */
+#ifndef TSR_OPS_FAMILIES_H
+#define TSR_OPS_FAMILIES_H
+
+#include "ops/op.h"
+
+/* X(family): the file ops/family.c ends with tsr_ops_family[] and tsr_n_ops_family. One line
+ * each, sorted; this list is all there is to registering. */
+#define TSR_OP_FAMILIES(X) \
+    X(shape)
+
+#define TSR_DECLARE_FAMILY(name)            \
+    extern const struct tsr_op tsr_ops_##name[]; \
+    extern const size_t tsr_n_ops_##name;
+TSR_OP_FAMILIES(TSR_DECLARE_FAMILY)
+#undef TSR_DECLARE_FAMILY
+
+#endif
