@@ -37,7 +37,7 @@ ALL_CFLAGS = -std=c11 -D_GNU_SOURCE $(OPT) $(CFLAGS) -ffp-contract=off -fno-math
 ALL_LIBS   = $(PKG_LIBS) -lpthread -lm
 
 LIB_SRC    := $(sort $(wildcard lib/*/*.c))
-LIB_OBJ    := $(LIB_SRC:%.c=$(O)/obj/%.o) $(O)/obj/gen/onnx.pb-c.o
+LIB_OBJ    := $(LIB_SRC:%.c=$(O)/obj/%.o) $(if $(wildcard lib/model/onnx.proto),$(O)/obj/gen/onnx.pb-c.o)
 LIB        := $(O)/libtessera.a
 CMD_SRC    := $(sort $(wildcard cmd/tessera-*.c))
 SHARED_SRC := $(sort $(wildcard cmd/shared/*.c))
@@ -72,7 +72,7 @@ $(O)/obj/gen/onnx.pb-c.o: $(O)/gen/onnx.pb-c.c
 	@mkdir -p $(@D)
 	$(CC) $(filter-out $(WARN),$(ALL_CFLAGS)) -c -o $@ $<
 
-$(O)/obj/%.o: %.c | $(O)/gen/onnx.pb-c.h
+$(O)/obj/%.o: %.c | $(if $(wildcard lib/model/onnx.proto),$(O)/gen/onnx.pb-c.h)
 	@mkdir -p $(@D)
 	$(CC) $(ALL_CFLAGS) -c -o $@ $<
 
