@@ -8,6 +8,8 @@ PREFIX   ?= /usr/local
 DESTDIR  ?=
 SANITIZE ?=
 DEBUG    ?=
+# DEPS=no: never look for missing packages (packagers, builds without network).
+DEPS     ?= yes
 empty    :=
 comma    := ,
 VARIANT  := $(if $(SANITIZE),san-$(subst $(comma),-,$(SANITIZE)),$(if $(DEBUG),debug,release))
@@ -52,6 +54,11 @@ TOOL_BIN   := $(TOOL_SRC:scripts/%.c=$(O)/tools/%)
 
 .PHONY: all lib bin tools unit install uninstall clean check check-unit check-cli check-modules check-docs deps
 .DELETE_ON_ERROR:
+
+# One job per processor unless the caller said otherwise.
+ifeq ($(MAKELEVEL)$(filter -j% --jobserver%,$(MAKEFLAGS)),0)
+MAKEFLAGS += -j$(shell nproc 2>/dev/null || echo 2)
+endif
 .SECONDARY:
 
 all: bin
@@ -62,9 +69,9 @@ unit: $(UNIT_BIN)
 
 # Installs what is missing and nothing else; silent where everything is there.
 deps:
-	@scripts/install-deps
+	@test $(DEPS) = no || PKG_CONFIG="$(PKG_CONFIG)" PROTOC_C="$(PROTOC_C)" CC="$(CC)" scripts/install-deps
 
-$(O)/gen/onnx.pb-c.c $(O)/gen/onnx.pb-c.h &: lib/model/onnx.proto
+$(O)/gen/onnx.pb-c.c $(O)/gen/onnx.pb-c.h &: lib/model/onnx.proto | deps
 	@mkdir -p $(O)/gen
 	$(PROTOC_C) --c_out=$(O)/gen --proto_path=lib/model onnx.proto
 
@@ -72,7 +79,7 @@ $(O)/obj/gen/onnx.pb-c.o: $(O)/gen/onnx.pb-c.c
 	@mkdir -p $(@D)
 	$(CC) $(filter-out $(WARN),$(ALL_CFLAGS)) -c -o $@ $<
 
-$(O)/obj/%.o: %.c | $(if $(wildcard lib/model/onnx.proto),$(O)/gen/onnx.pb-c.h)
+$(O)/obj/%.o: %.c | deps $(if $(wildcard lib/model/onnx.proto),$(O)/gen/onnx.pb-c.h)
 	@mkdir -p $(@D)
 	$(CC) $(ALL_CFLAGS) -c -o $@ $<
 
