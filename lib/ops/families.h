@@ -7,6 +7,7 @@
 /* X(family): the file ops/family.c ends with tsr_ops_family[] and tsr_n_ops_family. One line
  * each, sorted; this list is all there is to registering. */
 #define TSR_OP_FAMILIES(X) \
+    X(rnn) \
     X(shape)
 
 #define TSR_DECLARE_FAMILY(name)            \
