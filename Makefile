@@ -34,7 +34,8 @@ SAN    := $(if $(SANITIZE),-fsanitize=$(SANITIZE) -fno-sanitize-recover=all -fno
 CFLAGS ?= -g
 # -ffp-contract=off: the compiler never fuses a multiply and an add on its own, so fixed-order
 # arithmetic gives the same bits on every machine. Kernels that want FMA say so.
-ALL_CFLAGS = -std=c11 -D_GNU_SOURCE $(OPT) $(CFLAGS) -ffp-contract=off -fno-math-errno $(WARN) $(SAN) -Ilib -Icmd -I$(O)/gen \
+# -fno-trapping-math gives up exception flags, not values: selects become vector code.
+ALL_CFLAGS = -std=c11 -D_GNU_SOURCE $(OPT) $(CFLAGS) -ffp-contract=off -fno-math-errno -fno-trapping-math $(WARN) $(SAN) -Ilib -Icmd -I$(O)/gen \
              -DTSR_VERSION='"$(VERSION)"' $(PKG_CFLAGS) -MMD -MP
 ALL_LIBS   = $(PKG_LIBS) -lpthread -lm
 

@@ -16,5 +16,6 @@
 #include "tensor/blas.h"
 #include "tensor/dtype.h"
 #include "tensor/tensor.h"
+#include "tensor/vmath.h"
 
 #endif
