@@ -90,6 +90,7 @@ VM_INLINE float VM(sigmoid1)(float x)
 /* erfc(a) = e^(-a^2) t g(t), t = 1 / (1 + 0.45 a), for a >= 0.5; *gauss = e^(-a^2). */
 VM_INLINE float VM(erfc1)(float a, float *gauss)
 {
+    a = a > 10.5f ? 10.5f : a; /* e^(-a^2) is 0 there */
     float t = 1.0f / MA(0.45f, a, 1.0f), p = 0.00821158477951f;
     p = MA(p, t, 0.0489749527173f);
     p = MA(p, t, -0.238817577713f);
