@@ -1,0 +1,376 @@
+#include "graph/session.h"
+
+#include "base/mem.h"
+#include "graph/session_impl.h"
+
+#include <string.h>
+
+static void *zeroed(size_t n, size_t size, bool *ok)
+{
+    void *p = tsr_calloc(n, size);
+    if (p == NULL) *ok = false;
+    return p;
+}
+
+enum tsr_status tsr_session_new(const struct tsr_graph *g, const struct tsr_session_options *options,
+                                struct tsr_session **out, struct tsr_error *err)
+{
+    *out = NULL;
+    struct tsr_session *s = tsr_calloc(1, sizeof *s);
+    if (s == NULL) return tsr_nomem(err, sizeof *s);
+    s->g = g;
+    if (options != NULL) s->opt = *options;
+    s->keep_params = s->opt.training;
+    tsr_recycler_init(&s->recycler);
+    size_t nv = g->n_value, nn = g->n_node, wide = 1;
+    for (size_t i = 0; i < nn; i++) {
+        if ((size_t)g->node[i].n_in > wide) wide = (size_t)g->node[i].n_in;
+        if ((size_t)g->node[i].n_out > wide) wide = (size_t)g->node[i].n_out;
+    }
+    bool ok = true;
+    s->value = zeroed(nv, sizeof *s->value, &ok);
+    s->constant = zeroed(nv, sizeof *s->constant, &ok);
+    s->given = zeroed(nv, sizeof *s->given, &ok);
+    s->node = zeroed(nn, sizeof *s->node, &ok);
+    s->needed = zeroed(nn, sizeof *s->needed, &ok);
+    s->uses = zeroed(nv, sizeof *s->uses, &ok);
+    s->left = zeroed(nv, sizeof *s->left, &ok);
+    s->grad = zeroed(nv, sizeof *s->grad, &ok);
+    s->wants_grad = zeroed(nv, sizeof *s->wants_grad, &ok);
+    s->keep_grad = zeroed(nv, sizeof *s->keep_grad, &ok);
+    s->in = zeroed(wide, sizeof *s->in, &ok);
+    s->wide_in = zeroed(wide, sizeof *s->wide_in, &ok);
+    s->gout = zeroed(wide, sizeof *s->gout, &ok);
+    s->out = zeroed(wide, sizeof *s->out, &ok);
+    s->gin = zeroed(wide, sizeof *s->gin, &ok);
+    s->want_out = zeroed(wide, sizeof *s->want_out, &ok);
+    s->want_gin = zeroed(wide, sizeof *s->want_gin, &ok);
+    if (!ok) {
+        tsr_session_free(s);
+        return tsr_nomem(err, nv * sizeof *s->value);
+    }
+    for (size_t v = 0; v < nv; v++)
+        if (g->value[v].is_init) {
+            s->value[v] = tsr_tensor_share(&g->value[v].init);
+            s->constant[v] = !(s->keep_params && g->value[v].trainable);
+        }
+    *out = s;
+    return TSR_OK;
+}
+
+static void release_saved(struct tsr_node_state *st)
+{
+    for (int i = 0; i < TSR_OP_MAX_SAVED; i++) tsr_tensor_release(&st->saved[i]);
+}
+
+void tsr_session_free(struct tsr_session *s)
+{
+    if (s == NULL) return;
+    for (size_t v = 0; v < s->g->n_value; v++) {
+        if (s->value != NULL) tsr_tensor_release(&s->value[v]);
+        if (s->grad != NULL) tsr_tensor_release(&s->grad[v]);
+    }
+    for (size_t i = 0; s->node != NULL && i < s->g->n_node; i++) {
+        release_saved(&s->node[i]);
+        if (s->node[i].state_free != NULL) s->node[i].state_free(s->node[i].state);
+    }
+    tsr_recycler_release(&s->recycler);
+    tsr_free(s->value);
+    tsr_free(s->constant);
+    tsr_free(s->given);
+    tsr_free(s->node);
+    tsr_free(s->needed);
+    tsr_free(s->uses);
+    tsr_free(s->left);
+    tsr_free(s->grad);
+    tsr_free(s->wants_grad);
+    tsr_free(s->keep_grad);
+    tsr_free(s->in);
+    tsr_free(s->wide_in);
+    tsr_free(s->gout);
+    tsr_free(s->out);
+    tsr_free(s->gin);
+    tsr_free(s->want_out);
+    tsr_free(s->want_gin);
+    tsr_free(s->want);
+    tsr_free(s);
+}
+
+void tsr_session_set_training(struct tsr_session *s, bool training, bool train_stats)
+{
+    s->opt.training = training;
+    s->opt.train_stats = train_stats;
+}
+
+static bool same_symbol(const char *a, const char *b) { return a != NULL && b != NULL && strcmp(a, b) == 0; }
+
+/* A symbolic dimension has one size in a run: compare with the inputs given so far. */
+static enum tsr_status check_symbols(const struct tsr_session *s, int32_t id, const struct tsr_tensor *t,
+                                     struct tsr_error *err)
+{
+    const struct tsr_value *v = &s->g->value[id];
+    for (size_t i = 0; i < s->g->n_input; i++) {
+        int32_t o = s->g->input[i];
+        const struct tsr_value *w = &s->g->value[o];
+        if (o == id || !s->given[o]) continue;
+        for (int a = 0; a < v->shape.rank; a++)
+            for (int b = 0; b < w->shape.rank; b++)
+                if (same_symbol(v->dim_name[a], w->dim_name[b]) && t->shape.dim[a] != s->value[o].shape.dim[b])
+                    return tsr_fail(err, TSR_E_MISMATCH,
+                                    "input '%s' has %lld for the dimension '%s', but input '%s' has %lld", v->name,
+                                    (long long)t->shape.dim[a], v->dim_name[a], w->name,
+                                    (long long)s->value[o].shape.dim[b]);
+    }
+    return TSR_OK;
+}
+
+enum tsr_status tsr_session_set_input(struct tsr_session *s, int32_t id, const struct tsr_tensor *t,
+                                      struct tsr_error *err)
+{
+    const struct tsr_value *v = &s->g->value[id];
+    char have[TSR_SHAPE_TEXT], need[TSR_SHAPE_TEXT];
+    if (v->dtype != TSR_NONE && v->dtype != t->dtype)
+        return tsr_fail(err, TSR_E_MISMATCH, "input '%s' wants elements of type %s, not %s", v->name,
+                        tsr_dtype_name(v->dtype), tsr_dtype_name(t->dtype));
+    bool fits = v->shape.rank < 0 || v->shape.rank == t->shape.rank;
+    for (int i = 0; fits && v->shape.rank >= 0 && i < v->shape.rank; i++)
+        fits = v->shape.dim[i] < 0 || v->shape.dim[i] == t->shape.dim[i];
+    if (!fits)
+        return tsr_fail(err, TSR_E_MISMATCH, "input '%s' wants the shape %s (-1 is any size), not %s", v->name,
+                        tsr_shape_text(&v->shape, need, sizeof need), tsr_shape_text(&t->shape, have, sizeof have));
+    TSR_TRY(check_symbols(s, id, t, err));
+    tsr_tensor_release(&s->value[id]);
+    s->value[id] = tsr_tensor_share(t);
+    s->constant[id] = false;
+    s->given[id] = true;
+    return TSR_OK;
+}
+
+/* Marks the nodes that the wanted values need, walking the (ordered) nodes backwards. */
+static enum tsr_status plan(struct tsr_session *s, const int32_t *want, size_t n_want, struct tsr_error *err)
+{
+    const struct tsr_graph *g = s->g;
+    if (s->planned && s->n_want == n_want && (n_want == 0 || memcmp(s->want, want, n_want * sizeof *want) == 0))
+        return TSR_OK;
+    int32_t *copy = tsr_memdup(want, n_want * sizeof *want);
+    if (copy == NULL) return tsr_nomem(err, n_want * sizeof *want);
+    tsr_free(s->want);
+    s->want = copy;
+    s->n_want = n_want;
+    memset(s->uses, 0, g->n_value * sizeof *s->uses);
+    memset(s->needed, 0, g->n_node * sizeof *s->needed);
+    for (size_t i = 0; i < n_want; i++) s->uses[want[i]]++;
+    for (size_t i = g->n_node; i-- > 0;) {
+        const struct tsr_node *node = &g->node[i];
+        for (int k = 0; k < node->n_out; k++)
+            if (node->out[k] >= 0 && s->uses[node->out[k]] > 0) s->needed[i] = true;
+        if (!s->needed[i]) continue;
+        for (int k = 0; k < node->n_in; k++)
+            if (node->in[k] >= 0) s->uses[node->in[k]]++;
+    }
+    s->planned = true;
+    return TSR_OK;
+}
+
+static bool is_narrow(enum tsr_dtype t) { return t == TSR_F16 || t == TSR_BF16; }
+
+void tsr_session_fill_ctx(struct tsr_session *s, size_t i, struct tsr_op_ctx *ctx, struct tsr_error *err)
+{
+    *ctx = (struct tsr_op_ctx){
+        .node = &s->g->node[i],
+        .in = s->in,
+        .out = s->out,
+        .want_out = s->want_out,
+        .training = s->opt.training,
+        .train_stats = s->opt.train_stats,
+        .seed = s->opt.seed + s->runs * 0x9E3779B97F4A7C15u + i,
+        .saved = s->node[i].saved,
+        .state = &s->node[i].state,
+        .state_free = &s->node[i].state_free,
+        .pool = s->opt.pool,
+        .alloc = &s->recycler.allocator,
+        .err = err,
+    };
+}
+
+/* Allocates the outputs, or lets output 0 take the memory of an input that dies here. */
+static enum tsr_status place_outputs(struct tsr_session *s, const struct tsr_node *node, struct tsr_error *err)
+{
+    for (int k = 0; k < node->n_out; k++) {
+        struct tsr_tensor *o = &s->out[k];
+        if (node->out[k] < 0 && !s->want_out[k] && o->dtype == TSR_NONE) continue;
+        if (o->dtype == TSR_NONE)
+            return tsr_fail(err, TSR_E_UNSUPPORTED, "node '%s' (%s) cannot give its output %d", node->name,
+                            node->op_type, k);
+        int32_t first = node->n_in > 0 ? node->in[0] : -1;
+        if (k == 0 && (node->op->flags & TSR_OP_INPLACE) && !s->opt.training && first >= 0 && s->left[first] == 1 &&
+            !s->constant[first] && !s->given[first] && !s->g->value[first].is_init) {
+            struct tsr_tensor *in = &s->value[first];
+            if (s->in[0] == in && in->dtype == o->dtype && tsr_shape_equal(&in->shape, &o->shape) &&
+                tsr_tensor_unique(in)) {
+                *o = tsr_tensor_share(in);
+                continue;
+            }
+        }
+        struct tsr_shape shape = o->shape;
+        TSR_TRY(tsr_tensor_new(o, o->dtype, &shape, &s->recycler.allocator, err));
+    }
+    return TSR_OK;
+}
+
+/* Widens f16 and bf16 inputs for operators that compute in f32. *narrow: the type to give back. */
+static enum tsr_status widen(struct tsr_session *s, const struct tsr_node *node, enum tsr_dtype *narrow,
+                             struct tsr_error *err)
+{
+    *narrow = TSR_NONE;
+    if (!(node->op->flags & TSR_OP_WIDEN)) return TSR_OK;
+    for (int k = 0; k < node->n_in; k++) {
+        if (s->in[k] == NULL || !is_narrow(s->in[k]->dtype)) continue;
+        *narrow = s->in[k]->dtype;
+        TSR_TRY(tsr_tensor_new(&s->wide_in[k], TSR_F32, &s->in[k]->shape, &s->recycler.allocator, err));
+        tsr_convert(TSR_F32, s->wide_in[k].data, *narrow, s->in[k]->data, tsr_tensor_count(s->in[k]));
+        s->in[k] = &s->wide_in[k];
+    }
+    return TSR_OK;
+}
+
+static enum tsr_status narrow_outputs(struct tsr_session *s, const struct tsr_node *node, enum tsr_dtype narrow,
+                                      struct tsr_error *err)
+{
+    for (int k = 0; k < node->n_out; k++) {
+        if (s->out[k].dtype != TSR_F32) continue;
+        struct tsr_tensor small;
+        TSR_TRY(tsr_tensor_new(&small, narrow, &s->out[k].shape, &s->recycler.allocator, err));
+        tsr_convert(narrow, small.data, TSR_F32, s->out[k].data, tsr_tensor_count(&small));
+        tsr_tensor_release(&s->out[k]);
+        s->out[k] = small;
+    }
+    return TSR_OK;
+}
+
+static enum tsr_status run_view(struct tsr_session *s, const struct tsr_node *node, struct tsr_error *err)
+{
+    struct tsr_shape shape = s->out[0].shape;
+    if (s->in[0] == NULL || tsr_shape_count(&shape) != tsr_tensor_count(s->in[0]))
+        return tsr_fail(err, TSR_E_MISMATCH, "node '%s' (%s) changes the number of elements of its input",
+                        node->name, node->op_type);
+    s->out[0] = tsr_tensor_share(s->in[0]);
+    s->out[0].shape = shape;
+    return TSR_OK;
+}
+
+static enum tsr_status run_node(struct tsr_session *s, size_t i, struct tsr_error *err)
+{
+    const struct tsr_node *node = &s->g->node[i];
+    struct tsr_op_ctx ctx;
+    bool constant = !(node->op->flags & TSR_OP_RANDOM);
+    for (int k = 0; k < node->n_in; k++) {
+        int32_t v = node->in[k];
+        s->in[k] = v < 0 ? NULL : &s->value[v];
+        s->wide_in[k] = (struct tsr_tensor){0};
+        if (v >= 0 && !s->constant[v]) constant = false;
+        if (v >= 0 && s->value[v].dtype == TSR_NONE)
+            return tsr_fail(err, TSR_E_USAGE, "input '%s' of the model was not given", s->g->value[v].name);
+    }
+    for (int k = 0; k < node->n_out; k++) {
+        s->out[k] = (struct tsr_tensor){0};
+        s->want_out[k] = node->out[k] >= 0 && (s->uses[node->out[k]] > 0 || constant);
+    }
+    tsr_session_fill_ctx(s, i, &ctx, err);
+    release_saved(&s->node[i]);
+    enum tsr_dtype narrow;
+    enum tsr_status status;
+    TSR_GO(status, done, widen(s, node, &narrow, err));
+    TSR_GO(status, done, node->op->infer(&ctx));
+    if (node->op->flags & TSR_OP_VIEW) {
+        TSR_GO(status, done, run_view(s, node, err));
+    } else {
+        TSR_GO(status, done, place_outputs(s, node, err));
+        TSR_GO(status, done, node->op->forward(&ctx));
+        if (narrow != TSR_NONE) TSR_GO(status, done, narrow_outputs(s, node, narrow, err));
+    }
+    for (int k = 0; k < node->n_out; k++) {
+        int32_t v = node->out[k];
+        if (v < 0 || s->uses[v] == 0) {
+            if (!(constant && v >= 0)) tsr_tensor_release(&s->out[k]);
+            if (v < 0) continue;
+        }
+        tsr_tensor_release(&s->value[v]);
+        s->value[v] = s->out[k];
+        s->constant[v] = constant;
+        s->out[k] = (struct tsr_tensor){0};
+    }
+    s->node[i].ran = true;
+done:
+    for (int k = 0; k < node->n_in; k++) tsr_tensor_release(&s->wide_in[k]);
+    if (status != TSR_OK)
+        for (int k = 0; k < node->n_out; k++) {
+            if (s->out[k].storage == NULL) s->out[k] = (struct tsr_tensor){0};
+            tsr_tensor_release(&s->out[k]);
+        }
+    return status;
+}
+
+/* Nothing of an earlier run may be left: values are either constants, inputs or parameters. */
+static void forget(struct tsr_session *s)
+{
+    for (size_t v = 0; v < s->g->n_value; v++) {
+        if (s->grad[v].dtype != TSR_NONE) tsr_tensor_release(&s->grad[v]);
+        if (s->constant[v] || s->given[v] || s->g->value[v].is_init) continue;
+        if (s->value[v].dtype != TSR_NONE) tsr_tensor_release(&s->value[v]);
+    }
+    for (size_t i = 0; i < s->g->n_node; i++) {
+        s->node[i].ran = false;
+        release_saved(&s->node[i]);
+    }
+}
+
+static bool all_constant(const struct tsr_session *s, const struct tsr_node *node)
+{
+    for (int k = 0; k < node->n_out; k++)
+        if (node->out[k] >= 0 && (!s->constant[node->out[k]] || s->value[node->out[k]].dtype == TSR_NONE)) return false;
+    return true;
+}
+
+enum tsr_status tsr_session_run(struct tsr_session *s, const int32_t *want, size_t n_want, struct tsr_error *err)
+{
+    for (size_t i = 0; i < n_want; i++)
+        if (want[i] < 0 || (size_t)want[i] >= s->g->n_value)
+            return tsr_fail(err, TSR_E_USAGE, "value %d is not in the graph", (int)want[i]);
+    TSR_TRY(plan(s, want, n_want, err));
+    forget(s);
+    s->runs++;
+    memcpy(s->left, s->uses, s->g->n_value * sizeof *s->left);
+    for (size_t i = 0; i < s->g->n_node; i++) {
+        const struct tsr_node *node = &s->g->node[i];
+        if (!s->needed[i]) continue;
+        if (!all_constant(s, node)) TSR_TRY(run_node(s, i, err));
+        for (int k = 0; k < node->n_in; k++) {
+            int32_t v = node->in[k];
+            if (v < 0 || --s->left[v] > 0 || s->opt.training) continue;
+            if (!s->constant[v] && !s->given[v] && !s->g->value[v].is_init) tsr_tensor_release(&s->value[v]);
+        }
+    }
+    for (size_t i = 0; i < n_want; i++)
+        if (s->value[want[i]].dtype == TSR_NONE)
+            return tsr_fail(err, TSR_E_USAGE, "input '%s' of the model was not given", s->g->value[want[i]].name);
+    return TSR_OK;
+}
+
+const struct tsr_tensor *tsr_session_value(const struct tsr_session *s, int32_t id)
+{
+    if (id < 0 || (size_t)id >= s->g->n_value || s->value[id].dtype == TSR_NONE) return NULL;
+    return &s->value[id];
+}
+
+enum tsr_status tsr_session_call(struct tsr_session *s, const struct tsr_tensor *in, size_t n_in, const int32_t *want,
+                                 size_t n_want, struct tsr_tensor *out, struct tsr_error *err)
+{
+    if (n_in != s->g->n_input)
+        return tsr_fail(err, TSR_E_USAGE, "the model has %zu inputs, but %zu were given", s->g->n_input, n_in);
+    for (size_t i = 0; i < n_in; i++) s->given[s->g->input[i]] = false;
+    for (size_t i = 0; i < n_in; i++) TSR_TRY(tsr_session_set_input(s, s->g->input[i], &in[i], err));
+    TSR_TRY(tsr_session_run(s, want, n_want, err));
+    for (size_t i = 0; i < n_want; i++) out[i] = tsr_tensor_share(&s->value[want[i]]);
+    return TSR_OK;
+}

@@ -1,0 +1,45 @@
+/* session_impl.h - the insides of a session, shared by session.c (forward) and backward.c. */
+#ifndef TSR_GRAPH_SESSION_IMPL_H
+#define TSR_GRAPH_SESSION_IMPL_H
+
+#include "graph/recycler.h"
+#include "graph/session.h"
+
+struct tsr_node_state {
+    struct tsr_tensor saved[TSR_OP_MAX_SAVED];
+    void *state;
+    void (*state_free)(void *);
+    bool ran; /* in the last run */
+};
+
+struct tsr_session {
+    const struct tsr_graph *g;
+    struct tsr_session_options opt;
+    bool keep_params; /* made for training: initialisers that train are not constants */
+    uint64_t runs;
+    struct tsr_recycler recycler;
+    struct tsr_tensor *value; /* per value: what the run has; constants stay */
+    bool *constant;           /* per value: known before any input */
+    bool *given;              /* per value: set by tsr_session_set_input */
+    struct tsr_node_state *node;
+    /* The plan of the last wanted set. */
+    int32_t *want;
+    size_t n_want;
+    bool planned;
+    bool *needed;      /* per node */
+    int32_t *uses;     /* per value: reads by needed nodes, plus one where wanted */
+    int32_t *left;     /* the same, counted down during a run */
+    /* Backward. */
+    struct tsr_tensor *grad; /* per value */
+    bool *wants_grad, *keep_grad; /* per value */
+    /* Per-node argument arrays, as long as the widest node. */
+    const struct tsr_tensor **in;
+    struct tsr_tensor *wide_in;
+    const struct tsr_tensor **gout;
+    struct tsr_tensor *out, *gin;
+    bool *want_out, *want_gin;
+};
+
+void tsr_session_fill_ctx(struct tsr_session *s, size_t node, struct tsr_op_ctx *ctx, struct tsr_error *err);
+
+#endif
