@@ -1,0 +1,166 @@
+#include "train/views.h"
+
+#include "base/mem.h"
+
+#include <math.h>
+#include <string.h>
+
+static const char *const kind_name[] = {"image", "series", "vector", "tokens"};
+
+/* Largest shift: an eighth of the axis, at most four. */
+static int32_t shift_of(int64_t dim) { return dim < 8 ? 0 : dim >= 32 ? 4 : (int32_t)(dim / 8); }
+
+/* Standard deviation of all elements, in double, in order. */
+static double deviation(const float *x, int64_t n)
+{
+    double sum = 0, square = 0;
+    for (int64_t i = 0; i < n; i++) sum += (double)x[i];
+    double mean = n > 0 ? sum / (double)n : 0;
+    for (int64_t i = 0; i < n; i++) square += ((double)x[i] - mean) * ((double)x[i] - mean);
+    return n > 0 ? sqrt(square / (double)n) : 0;
+}
+
+enum tsr_status tsr_views_default(struct tsr_views *v, const struct tsr_tensor *x, uint32_t count, uint64_t seed,
+                                  struct tsr_error *err)
+{
+    char text[TSR_SHAPE_TEXT];
+    *v = (struct tsr_views){.count = count, .seed = seed};
+    int rank = x->shape.rank - 1;
+    if (x->dtype == TSR_I64 || x->dtype == TSR_I32) {
+        v->kind = TSR_VIEW_TOKENS;
+        return TSR_OK;
+    }
+    if (x->dtype != TSR_F32 || rank < 1 || rank > 3)
+        return tsr_fail(err, TSR_E_UNSUPPORTED,
+                        "there is no recipe for views of %s inputs of shape %s; ask for none with --views 0",
+                        tsr_dtype_name(x->dtype), tsr_shape_text(&x->shape, text, sizeof text));
+    v->kind = rank == 3 ? TSR_VIEW_IMAGE : rank == 2 ? TSR_VIEW_SERIES : TSR_VIEW_VECTOR;
+    if (rank >= 2) v->shift_x = shift_of(x->shape.dim[rank]);
+    if (rank == 3) v->shift_y = shift_of(x->shape.dim[2]);
+    v->gain = 0.1f;
+    v->noise = (float)(0.1 * deviation(x->data, tsr_tensor_count(x)));
+    return TSR_OK;
+}
+
+enum tsr_status tsr_views_to_json(const struct tsr_views *v, struct tsr_json **out, struct tsr_error *err)
+{
+    enum tsr_status status;
+    struct tsr_json *o = NULL;
+    TSR_TRY(tsr_json_new_object(&o, err));
+    TSR_GO(status, fail, tsr_json_set_string(o, "kind", kind_name[v->kind], err));
+    TSR_GO(status, fail, tsr_json_set_int(o, "count", (int64_t)v->count, err));
+    TSR_GO(status, fail, tsr_json_set_int(o, "seed", (int64_t)v->seed, err));
+    TSR_GO(status, fail, tsr_json_set_int(o, "shift_y", v->shift_y, err));
+    TSR_GO(status, fail, tsr_json_set_int(o, "shift_x", v->shift_x, err));
+    TSR_GO(status, fail, tsr_json_set_number(o, "gain", (double)v->gain, err));
+    TSR_GO(status, fail, tsr_json_set_number(o, "noise", (double)v->noise, err));
+    *out = o;
+    return TSR_OK;
+fail:
+    tsr_json_free(o);
+    return status;
+}
+
+enum tsr_status tsr_views_from_json(struct tsr_views *v, const struct tsr_json *json, struct tsr_error *err)
+{
+    const char *kind;
+    int64_t count, seed, shift_y, shift_x;
+    double gain, noise;
+    TSR_TRY(tsr_json_get_string(json, "kind", &kind, err));
+    TSR_TRY(tsr_json_get_int(json, "count", 0, 1 << 20, &count, err));
+    TSR_TRY(tsr_json_get_int(json, "seed", 0, INT64_C(1) << 53, &seed, err));
+    TSR_TRY(tsr_json_get_int(json, "shift_y", 0, 1 << 20, &shift_y, err));
+    TSR_TRY(tsr_json_get_int(json, "shift_x", 0, 1 << 20, &shift_x, err));
+    TSR_TRY(tsr_json_get_number(json, "gain", 0, 1e6, &gain, err));
+    TSR_TRY(tsr_json_get_number(json, "noise", 0, 1e30, &noise, err));
+    for (int k = 0; k < 4; k++) {
+        if (strcmp(kind, kind_name[k]) != 0) continue;
+        *v = (struct tsr_views){.kind = (enum tsr_view_kind)k, .count = (uint32_t)count, .seed = (uint64_t)seed,
+                                .shift_y = (int32_t)shift_y, .shift_x = (int32_t)shift_x, .gain = (float)gain,
+                                .noise = (float)noise};
+        return TSR_OK;
+    }
+    return tsr_fail(err, TSR_E_UNSUPPORTED, "the stream's views are of an unknown kind, '%s'", kind);
+}
+
+static int32_t draw_shift(struct tsr_rng *r, int32_t most)
+{
+    return (int32_t)tsr_rng_below(r, (uint64_t)(2 * (int64_t)most + 1)) - most;
+}
+
+void tsr_view_plan(const struct tsr_views *v, const struct tsr_key *key, uint32_t number, uint32_t n,
+                   struct tsr_view_plan *plan)
+{
+    struct tsr_rng *r = &plan->rng;
+    *plan = (struct tsr_view_plan){.lambda = 1};
+    tsr_rng_init_key(r, v->seed, key, number);
+    plan->mixed = n > 1 && (v->kind == TSR_VIEW_TOKENS || number % 2 == 0);
+    plan->permute = v->kind == TSR_VIEW_TOKENS && number % 2 == 1;
+    for (int k = 0; k < 2; k++) {
+        plan->dy[k] = draw_shift(r, v->shift_y);
+        plan->dx[k] = draw_shift(r, v->shift_x);
+        plan->gain[k] = 1 + v->gain * tsr_rng_normal(r);
+    }
+    plan->partner = (uint32_t)tsr_rng_below(r, n == 0 ? 1 : n);
+    float lambda = tsr_rng_float(r);
+    if (plan->mixed) plan->lambda = lambda;
+}
+
+static int64_t clamp(int64_t i, int64_t n) { return i < 0 ? 0 : i >= n ? n - 1 : i; }
+
+/* out = (or +=) weight * gain * shifted sample; planes of h x w. */
+static void add_shifted(float *out, const float *in, int64_t planes, int64_t h, int64_t w, int32_t dy, int32_t dx,
+                        float factor, bool first)
+{
+    for (int64_t p = 0; p < planes; p++)
+        for (int64_t y = 0; y < h; y++) {
+            const float *row = in + (p * h + clamp(y - dy, h)) * w;
+            float *to = out + (p * h + y) * w;
+            for (int64_t x = 0; x < w; x++) {
+                float value = factor * row[clamp(x - dx, w)];
+                to[x] = first ? value : to[x] + value;
+            }
+        }
+}
+
+static void make_dense(const struct tsr_views *v, const struct tsr_view_plan *plan, const struct tsr_shape *shape,
+                       const float *a, const float *b, float *out)
+{
+    int rank = shape->rank;
+    int64_t count = tsr_shape_count(shape);
+    int64_t w = rank >= 2 ? shape->dim[rank - 1] : count, h = rank >= 3 ? shape->dim[rank - 2] : 1;
+    int64_t planes = w * h > 0 ? count / (w * h) : 0;
+    add_shifted(out, a, planes, h, w, plan->dy[0], plan->dx[0], plan->lambda * plan->gain[0], true);
+    if (plan->mixed)
+        add_shifted(out, b, planes, h, w, plan->dy[1], plan->dx[1], (1 - plan->lambda) * plan->gain[1], false);
+    struct tsr_rng r = plan->rng;
+    for (int64_t i = 0; i < count; i++) out[i] += v->noise * tsr_rng_normal(&r);
+}
+
+/* Position i of the result is a's with probability lambda, else the second sample's. With
+ * `permute` the second sample is read through a random permutation: j starts anywhere and
+ * steps by an odd stride over the next power of two, skipping what lies beyond the end. */
+static void make_tokens(const struct tsr_view_plan *plan, size_t size, int64_t n, const char *a, const char *b,
+                        char *out)
+{
+    struct tsr_rng r = plan->rng;
+    uint64_t span = 1;
+    while (span < (uint64_t)n) span *= 2;
+    uint64_t j = tsr_rng_below(&r, span), stride = plan->permute ? tsr_rng_u64(&r) | 1 : 1;
+    if (!plan->permute) j = span - 1;
+    for (int64_t i = 0; i < n; i++) {
+        do j = (j + stride) & (span - 1);
+        while (j >= (uint64_t)n);
+        bool keep = !plan->mixed || tsr_rng_float(&r) < plan->lambda;
+        memcpy(out + (size_t)i * size, keep ? a + (size_t)i * size : b + (size_t)j * size, size);
+    }
+}
+
+void tsr_view_make(const struct tsr_views *v, const struct tsr_view_plan *plan, enum tsr_dtype dtype,
+                   const struct tsr_shape *shape, const void *a, const void *b, void *out)
+{
+    if (v->kind == TSR_VIEW_TOKENS)
+        make_tokens(plan, tsr_dtype_bytes(dtype, 1), tsr_shape_count(shape), a, b, out);
+    else
+        make_dense(v, plan, shape, a, b, out);
+}

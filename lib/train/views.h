@@ -1,0 +1,66 @@
+/* views.h - inputs derived from the reference inputs, the same bit for bit on both sides.
+ *
+ * A view of reference sample i is a function of the recipe, the sample's key and the view's
+ * number v >= 1 alone: integer random numbers (base/rng.h) and float operations in a written
+ * order. Views are made within a block of at most TSR_BLOCK_ROWS reference samples, because
+ * every second view mixes the sample with another one of its block.
+ *
+ *   images (C,H,W)  odd v: shift by up to +-shift on both axes (edges repeated), gain, noise
+ *   series (C,T)    even v: two samples treated so and mixed, lambda a + (1 - lambda) b
+ *   vectors (D)     the same without the shift
+ *   tokens (T)      every position comes from a or from a second sample, which odd v permutes
+ *
+ * Thread-safe.
+ */
+#ifndef TSR_TRAIN_VIEWS_H
+#define TSR_TRAIN_VIEWS_H
+
+#include "base/rng.h"
+#include "io/json.h"
+#include "tensor/tensor.h"
+
+#define TSR_BLOCK_ROWS 2048
+
+enum tsr_view_kind { TSR_VIEW_IMAGE, TSR_VIEW_SERIES, TSR_VIEW_VECTOR, TSR_VIEW_TOKENS };
+
+struct tsr_views {
+    enum tsr_view_kind kind;
+    uint32_t count; /* views of every reference sample; 0: none */
+    uint64_t seed;
+    int32_t shift_y, shift_x; /* largest shift, elements; series shift along x (time) */
+    float gain;  /* standard deviation of the factor around 1 */
+    float noise; /* standard deviation of the added noise, in units of the input */
+};
+
+/* What one view does; from tsr_view_plan. */
+struct tsr_view_plan {
+    bool mixed;        /* a second sample takes part */
+    uint32_t partner;  /* its row within the block */
+    float lambda;      /* weight of the first sample (tokens: probability of keeping a position) */
+    int32_t dy[2], dx[2];
+    float gain[2];
+    bool permute;
+    struct tsr_rng rng; /* continues with noise, masks and permutations */
+};
+
+/* The default recipe for samples like these: x is [n, ...], a block of references, from which
+ * the noise level is measured. count = views a sample. TSR_E_UNSUPPORTED for types and ranks
+ * that have no recipe. */
+enum tsr_status tsr_views_default(struct tsr_views *v, const struct tsr_tensor *x, uint32_t count, uint64_t seed,
+                                  struct tsr_error *err) TSR_MUST_USE;
+
+/* The recipe as the JSON object of a VIEW record, and back (every field checked). */
+enum tsr_status tsr_views_to_json(const struct tsr_views *v, struct tsr_json **out,
+                                  struct tsr_error *err) TSR_MUST_USE;
+enum tsr_status tsr_views_from_json(struct tsr_views *v, const struct tsr_json *json,
+                                    struct tsr_error *err) TSR_MUST_USE;
+
+/* View number `number` (1 ..) of the sample with that key, in a block of n samples. */
+void tsr_view_plan(const struct tsr_views *v, const struct tsr_key *key, uint32_t number, uint32_t n,
+                   struct tsr_view_plan *plan);
+/* Makes it. a and b: the elements of the sample and of its partner (b is read only where
+ * plan->mixed), out: room for one sample. shape: that of one sample; dtype F32, I32 or I64. */
+void tsr_view_make(const struct tsr_views *v, const struct tsr_view_plan *plan, enum tsr_dtype dtype,
+                   const struct tsr_shape *shape, const void *a, const void *b, void *out);
+
+#endif
