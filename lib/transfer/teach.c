@@ -1,0 +1,334 @@
+#include "transfer/teach.h"
+
+#include "base/mem.h"
+#include "base/rng.h"
+#include "train/loss.h"
+#include "transfer/headfit.h"
+#include "transfer/lesson.h"
+
+#include <math.h>
+#include <string.h>
+
+struct tsr_teach_options tsr_teach_defaults(bool quality)
+{
+    return (struct tsr_teach_options){
+        .outputs = true,
+        .temperature = 1,
+        .steps = quality ? 3000 : 400,
+        .batch = 64,
+        .probe_steps = quality ? 150 : 60,
+        .lr_list = {2e-3f, 5e-3f, 1e-2f},
+        .n_lr = 3,
+        .ema = 0.99f,
+        .refit_head = true,
+    };
+}
+
+/* Everything one lesson needs; the callbacks' argument. */
+struct teacher {
+    struct tsr_graph *g;
+    const struct tsr_tokens *tokens;
+    const struct tsr_teach_options *opt;
+    struct tsr_lesson lesson;
+    struct tsr_session *session;
+    struct tsr_params params;
+    struct tsr_head head;
+    bool has_head;
+    int32_t want[2];
+    float *target;   /* [lesson.n, classes] in lesson order: probabilities, or values */
+    float *goal;     /* [lesson.n, rank]: hub coefficients scaled; NaN row: none */
+    float *p, *gp;   /* [rank, d]: the projection and its gradient */
+    unsigned char *mask;
+    struct tsr_fit_extra extra;
+    struct tsr_fit_problem problem;
+};
+
+static enum tsr_status feed(void *arg, const uint32_t *row, int64_t n, struct tsr_session *s, struct tsr_error *err)
+{
+    struct teacher *t = arg;
+    return tsr_lesson_input(&t->lesson, row, n, s, t->g->input[0], err);
+}
+
+/* Rows of the batch, gathered from a table of lesson rows. */
+static void gather(const float *table, int64_t width, const uint32_t *row, int64_t n, float *to)
+{
+    for (int64_t i = 0; i < n; i++) memcpy(to + i * width, table + (int64_t)row[i] * width, (size_t)width * sizeof *to);
+}
+
+/* w_h / (n r) * sum || P f - c ||^2 over the rows that carry coefficients. */
+static double hub_loss(struct teacher *t, const uint32_t *row, int64_t n, const float *f, float *gf)
+{
+    int64_t d = t->head.d, r = t->tokens->rank;
+    double loss = 0;
+    float scale = t->opt->hub_weight / (float)(n * r);
+    if (gf != NULL) {
+        memset(gf, 0, (size_t)(n * d) * sizeof *gf);
+        memset(t->gp, 0, (size_t)(r * d) * sizeof *t->gp);
+    }
+    for (int64_t i = 0; i < n; i++) {
+        const float *c = t->goal + (int64_t)row[i] * r, *fi = f + i * d;
+        if (isnan(c[0])) continue;
+        for (int64_t k = 0; k < r; k++) {
+            const float *pk = t->p + k * d;
+            float e = -c[k];
+            for (int64_t j = 0; j < d; j++) e += pk[j] * fi[j];
+            loss += (double)scale * (double)e * (double)e;
+            if (gf == NULL) continue;
+            float s = 2 * scale * e;
+            for (int64_t j = 0; j < d; j++) {
+                gf[i * d + j] += s * pk[j];
+                t->gp[k * d + j] += s * fi[j];
+            }
+        }
+    }
+    return loss;
+}
+
+static enum tsr_status lesson_loss(void *arg, const uint32_t *row, int64_t n, const struct tsr_tensor *const *value,
+                                   struct tsr_tensor *grad, double *loss, struct tsr_error *err)
+{
+    struct teacher *t = arg;
+    int64_t c = t->tokens->classes;
+    *loss = 0;
+    if (t->opt->outputs) {
+        if (tsr_tensor_count(value[0]) != n * c)
+            return tsr_fail(err, TSR_E_MISMATCH, "the stream has %lld outputs a sample, the receiver gives %lld",
+                            (long long)c, (long long)(tsr_tensor_count(value[0]) / (n > 0 ? n : 1)));
+        float *want = tsr_malloc((size_t)(n * c), sizeof *want), *g = grad != NULL ? grad[0].data : NULL;
+        if (want == NULL) return tsr_nomem(err, (size_t)(n * c) * sizeof *want);
+        gather(t->target, c, row, n, want);
+        *loss = t->tokens->kind == TSR_OUT_REGRESSION ? tsr_loss_mse(value[0]->data, want, n, c, g)
+                                                     : tsr_loss_kl(value[0]->data, want, n, c, t->opt->temperature, g);
+        tsr_free(want);
+    }
+    if (t->opt->hub) {
+        size_t at = t->opt->outputs ? 1 : 0;
+        *loss += hub_loss(t, row, n, value[at]->data, grad != NULL ? grad[at].data : NULL);
+    }
+    return TSR_OK;
+}
+
+/* The targets of every lesson row: the teacher's probabilities at the temperature. */
+static enum tsr_status make_targets(struct teacher *t, struct tsr_error *err)
+{
+    const struct tsr_tokens *k = t->tokens;
+    int64_t c = k->classes;
+    t->target = tsr_malloc((size_t)t->lesson.n * (size_t)c, sizeof *t->target);
+    if (t->target == NULL) return tsr_nomem(err, (size_t)t->lesson.n * (size_t)c * sizeof *t->target);
+    gather(k->out, c, t->lesson.row, t->lesson.n, t->target);
+    float temperature = t->opt->temperature;
+    if (k->kind == TSR_OUT_LOGITS) tsr_softmax_rows(t->target, t->lesson.n, c, temperature, t->target);
+    if (k->kind == TSR_OUT_PROBABILITIES)
+        for (int64_t i = 0; i < (int64_t)t->lesson.n * c; i++)
+            t->target[i] = logf(t->target[i] > 1e-7f ? t->target[i] : 1e-7f);
+    if (k->kind == TSR_OUT_PROBABILITIES) tsr_softmax_rows(t->target, t->lesson.n, c, temperature, t->target);
+    return TSR_OK;
+}
+
+/* Coefficients half-whitened: column i divided by sqrt of its deviation, all of unit mean
+ * variance, so that the leading directions weigh more without drowning the rest. */
+static enum tsr_status make_goals(struct teacher *t, struct tsr_error *err)
+{
+    const struct tsr_tokens *k = t->tokens;
+    int64_t r = k->rank, d = t->head.d;
+    double *sum = tsr_calloc((size_t)r, 2 * sizeof *sum);
+    t->goal = tsr_malloc((size_t)t->lesson.n * (size_t)r, sizeof *t->goal);
+    t->p = tsr_calloc((size_t)(r * d), sizeof *t->p);
+    t->gp = tsr_calloc((size_t)(r * d), sizeof *t->gp);
+    if (sum == NULL || t->goal == NULL || t->p == NULL || t->gp == NULL) {
+        tsr_free(sum);
+        return tsr_nomem(err, (size_t)t->lesson.n * (size_t)r * sizeof *t->goal);
+    }
+    double *mean = sum, *var = sum + r, total = 0;
+    for (uint32_t i = 0; i < k->refs; i++)
+        for (int64_t j = 0; j < r; j++) mean[j] += (double)k->hub[i * r + j] / k->refs;
+    for (uint32_t i = 0; i < k->refs; i++)
+        for (int64_t j = 0; j < r; j++) {
+            double e = (double)k->hub[i * r + j] - mean[j];
+            var[j] += e * e / k->refs;
+        }
+    for (int64_t j = 0; j < r; j++) total += sqrt(var[j]);
+    double unit = total > 0 ? sqrt((double)r / total) : 1;
+    for (uint32_t i = 0; i < t->lesson.n; i++)
+        for (int64_t j = 0; j < r; j++) {
+            size_t row = t->lesson.row[i];
+            double v = NAN;
+            if (row < k->hub_rows)
+                v = var[j] > 0 ? ((double)k->hub[row * (size_t)r + (size_t)j] - mean[j]) / pow(var[j], 0.25) * unit : 0;
+            t->goal[(int64_t)i * r + j] = (float)v;
+        }
+    tsr_free(sum);
+    t->extra = (struct tsr_fit_extra){.w = t->p, .g = t->gp, .n = r * d, .decay = true};
+    return TSR_OK;
+}
+
+/* P starts random and small: at zero, f would get no gradient from it. */
+static void reset_projection(struct teacher *t)
+{
+    struct tsr_rng rng;
+    tsr_rng_init(&rng, t->opt->seed, 0x70726f6a);
+    float scale = 1 / sqrtf((float)t->head.d);
+    for (int64_t i = 0; i < t->extra.n; i++) t->p[i] = scale * tsr_rng_normal(&rng);
+}
+
+static enum tsr_status make_mask(struct teacher *t, struct tsr_error *err)
+{
+    if (!t->opt->keep_zeros) return TSR_OK;
+    t->mask = tsr_malloc((size_t)t->params.total, 1);
+    if (t->mask == NULL) return tsr_nomem(err, (size_t)t->params.total);
+    unsigned char *m = t->mask;
+    for (size_t i = 0; i < t->params.n; i++)
+        for (int64_t k = 0; k < t->params.p[i].n; k++) *m++ = !t->params.p[i].decay || t->params.p[i].w[k] != 0;
+    return TSR_OK;
+}
+
+/* Blends the receiver's own first answers into the targets: p = (p_tx + w p_rx) / (1 + w),
+ * which has the same gradient as two KL terms with weights 1 and w. */
+static enum tsr_status blend_own(struct teacher *t, struct tsr_error *err)
+{
+    int64_t c = t->tokens->classes;
+    float w = t->opt->retain;
+    uint32_t index[256];
+    tsr_session_set_training(t->session, false, false);
+    for (uint32_t at = 0; at < t->lesson.n;) {
+        uint32_t m = t->lesson.n - at < 256 ? t->lesson.n - at : 256;
+        for (uint32_t i = 0; i < m; i++) index[i] = at + i;
+        TSR_TRY(feed(t, index, m, t->session, err));
+        TSR_TRY(tsr_session_run(t->session, t->want, 1, err));
+        const struct tsr_tensor *z = tsr_session_value(t->session, t->want[0]);
+        if (tsr_tensor_count(z) != (int64_t)m * c)
+            return tsr_fail(err, TSR_E_MISMATCH, "the stream and the receiver differ in their number of outputs");
+        float *own = tsr_memdup(z->data, tsr_tensor_bytes(z)), *p = t->target + (int64_t)at * c;
+        if (own == NULL) return tsr_nomem(err, tsr_tensor_bytes(z));
+        if (t->tokens->kind != TSR_OUT_REGRESSION) tsr_softmax_rows(own, m, c, t->opt->temperature, own);
+        for (int64_t i = 0; i < (int64_t)m * c; i++) p[i] = (p[i] + w * own[i]) / (1 + w);
+        tsr_free(own);
+        at += m;
+    }
+    return TSR_OK;
+}
+
+static struct tsr_fit_options fit_options(const struct teacher *t, float lr, int64_t steps)
+{
+    struct tsr_fit_options o = tsr_fit_defaults();
+    o.steps = steps;
+    o.batch = t->opt->batch;
+    o.lr = lr;
+    o.ema = t->opt->ema;
+    o.seed = t->opt->seed;
+    o.mask = t->mask;
+    o.stop = t->opt->stop;
+    if (o.warmup > steps / 4) o.warmup = steps / 4;
+    return o;
+}
+
+/* Each candidate rate gets a short run of its own from the same start; a rate that diverges
+ * is out. */
+static enum tsr_status choose_rate(struct teacher *t, const float *start, struct tsr_teach_report *report,
+                                   struct tsr_error *err)
+{
+    report->lr = t->opt->lr;
+    if (t->opt->lr > 0) return TSR_OK;
+    double best = INFINITY;
+    report->lr = t->opt->lr_list[0];
+    for (size_t i = 0; i < t->opt->n_lr && t->opt->n_lr > 1; i++) {
+        struct tsr_fit_options o = fit_options(t, t->opt->lr_list[i], t->opt->probe_steps);
+        struct tsr_fit_result r;
+        tsr_params_load(&t->params, start);
+        reset_projection(t);
+        enum tsr_status status = tsr_fit(t->session, &t->params, &t->problem, &o, &r, err);
+        report->probe_loss[i] = status == TSR_OK ? r.held_loss : INFINITY;
+        if (status != TSR_OK && status != TSR_E_NUMERIC) return status;
+        if (report->probe_loss[i] < best) {
+            best = report->probe_loss[i];
+            report->lr = o.lr;
+        }
+    }
+    tsr_params_load(&t->params, start);
+    reset_projection(t);
+    return TSR_OK;
+}
+
+static enum tsr_status prepare(struct teacher *t, const struct tsr_tensor *refs, const struct tsr_key *key,
+                               struct tsr_error *err)
+{
+    const struct tsr_tokens *k = t->tokens;
+    if (t->g->n_input != 1)
+        return tsr_fail(err, TSR_E_UNSUPPORTED, "the receiver has %zu inputs; one is what can be taught", t->g->n_input);
+    if (t->opt->outputs && k->out == NULL)
+        return tsr_fail(err, TSR_E_MISMATCH, "the stream carries no outputs; teach from hub tokens with --mode a");
+    if (t->opt->hub && k->rank == 0)
+        return tsr_fail(err, TSR_E_MISMATCH, "the stream carries no hub tokens; teach from outputs with --mode b");
+    t->has_head = tsr_graph_head(t->g, &t->head, err) == TSR_OK;
+    if (!t->has_head && t->opt->hub) return TSR_E_NOT_FOUND;
+    if (t->opt->outputs && t->has_head && t->head.classes != k->classes)
+        return tsr_fail(err, TSR_E_MISMATCH, "the stream has %lld outputs a sample, the receiver's head gives %lld",
+                        (long long)k->classes, (long long)t->head.classes);
+    size_t n = 0;
+    if (t->opt->outputs) t->want[n++] = t->has_head ? t->head.logits : t->g->output[0];
+    if (t->opt->hub) t->want[n++] = t->head.features;
+    TSR_TRY(tsr_lesson_init(&t->lesson, k, refs, key, 0.1, true, t->opt->seed, err));
+    TSR_TRY(tsr_params_init(&t->params, t->g, err));
+    struct tsr_session_options so = {.pool = t->opt->pool, .training = true, .seed = t->opt->seed};
+    TSR_TRY(tsr_session_new(t->g, &so, &t->session, err));
+    TSR_TRY(make_mask(t, err));
+    if (t->opt->outputs) TSR_TRY(make_targets(t, err));
+    if (t->opt->outputs && t->opt->retain > 0) TSR_TRY(blend_own(t, err));
+    if (t->opt->hub) TSR_TRY(make_goals(t, err));
+    t->problem = (struct tsr_fit_problem){.arg = t, .rows = t->lesson.n - t->lesson.held, .held = t->lesson.held,
+                                          .want = t->want, .n_want = n, .input = feed, .loss = lesson_loss,
+                                          .extra = &t->extra, .n_extra = t->opt->hub ? 1 : 0};
+    return TSR_OK;
+}
+
+static enum tsr_status learn(struct teacher *t, struct tsr_teach_report *report, struct tsr_error *err)
+{
+    float *start = tsr_malloc((size_t)t->params.total, sizeof *start);
+    if (start == NULL) return tsr_nomem(err, (size_t)t->params.total * sizeof *start);
+    tsr_params_save(&t->params, start);
+    reset_projection(t);
+    enum tsr_status status = tsr_fit_evaluate(t->session, &t->problem, t->problem.rows, t->problem.held,
+                                              &report->before, err);
+    if (status == TSR_OK) status = choose_rate(t, start, report, err);
+    if (status == TSR_OK) {
+        struct tsr_fit_options o = fit_options(t, report->lr, t->opt->steps);
+        struct tsr_fit_result r;
+        o.progress = t->opt->progress;
+        o.progress_arg = t->opt->progress_arg;
+        o.eval_every = t->opt->steps / 10;
+        status = tsr_fit(t->session, &t->params, &t->problem, &o, &r, err);
+        report->after = r.held_loss;
+        report->steps = r.steps;
+    }
+    if (status != TSR_OK) tsr_params_load(&t->params, start);
+    tsr_free(start);
+    return status;
+}
+
+enum tsr_status tsr_teach(struct tsr_graph *g, const struct tsr_tokens *tokens, const struct tsr_tensor *refs,
+                          const struct tsr_key *key, const struct tsr_teach_options *options,
+                          struct tsr_teach_report *report, struct tsr_error *err)
+{
+    *report = (struct tsr_teach_report){.before = NAN, .after = NAN};
+    struct teacher t = {.g = g, .tokens = tokens, .opt = options};
+    enum tsr_status status;
+    TSR_GO(status, done, prepare(&t, refs, key, err));
+    report->refs_used = t.lesson.refs_used;
+    report->refs_missing = tokens->refs - t.lesson.refs_used;
+    report->rows = t.lesson.n;
+    report->held = t.lesson.held;
+    TSR_GO(status, done, learn(&t, report, err));
+    if (options->refit_head && options->outputs && t.has_head && t.mask == NULL)
+        TSR_GO(status, done, tsr_headfit(g, &t.head, t.session, &t.problem, t.target, &report->after,
+                                         &report->head_refitted, err));
+done:
+    tsr_session_free(t.session);
+    tsr_params_release(&t.params);
+    tsr_lesson_release(&t.lesson);
+    tsr_free(t.target);
+    tsr_free(t.goal);
+    tsr_free(t.p);
+    tsr_free(t.gp);
+    tsr_free(t.mask);
+    return status;
+}

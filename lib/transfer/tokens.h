@@ -1,0 +1,49 @@
+/* tokens.h - a token stream in memory, as the receiver needs it. */
+#ifndef TSR_TRANSFER_TOKENS_H
+#define TSR_TRANSFER_TOKENS_H
+
+#include "hub/hub.h"
+#include "tensor/tensor.h"
+#include "train/views.h"
+
+enum tsr_output_kind { TSR_OUT_NONE, TSR_OUT_LOGITS, TSR_OUT_PROBABILITIES, TSR_OUT_ARGMAX, TSR_OUT_REGRESSION };
+
+/* Rows are numbered: reference sample i is row i; view v of the k-th sample of the block that
+ * starts at sample `first` and has `count` samples is row refs + first * views.count +
+ * (v - 1) * count + k. */
+struct tsr_token_block {
+    uint32_t first, count;
+};
+
+struct tsr_tokens {
+    uint32_t refs;
+    struct tsr_key *key; /* [refs] */
+    struct tsr_token_block *block;
+    size_t n_block;
+    struct tsr_views views; /* count 0: none */
+    size_t rows;            /* refs * (1 + views.count) */
+
+    enum tsr_output_kind kind;
+    int64_t classes;
+    float *out;           /* [rows, classes]; argmax: one-hot. NULL: none (mode A only) */
+
+    int64_t rank;         /* hub coefficients of a row; 0: none (mode B only) */
+    int64_t anchors;      /* the first anchors samples span the hub */
+    float *hub;           /* [hub_rows, rank] */
+    size_t hub_rows;      /* refs, or rows where the views carry coefficients too */
+    float *basis;         /* [anchors, rank] */
+    uint8_t hub_id[TSR_SHA256_LEN];
+
+    struct tsr_tensor inputs; /* [refs, ...] where the stream carries them, else zero */
+};
+
+void tsr_tokens_release(struct tsr_tokens *t);
+
+/* What row r is: its reference sample, its view (0: the sample itself), and its block. */
+struct tsr_token_row {
+    uint32_t ref, view;
+    const struct tsr_token_block *block;
+};
+struct tsr_token_row tsr_tokens_row(const struct tsr_tokens *t, size_t r);
+
+#endif
