@@ -16,9 +16,7 @@ struct tsr_teach_options tsr_teach_defaults(bool quality)
         .temperature = 1,
         .steps = quality ? 3000 : 400,
         .batch = 64,
-        .probe_steps = quality ? 150 : 60,
-        .lr_list = {2e-3f, 5e-3f, 1e-2f},
-        .n_lr = 3,
+        .rate = {.list = {2e-3f, 5e-3f, 1e-2f}, .n = 3, .steps = quality ? 150 : 60},
         .ema = 0.99f,
         .refit_head = true,
     };
@@ -163,7 +161,7 @@ static enum tsr_status make_goals(struct teacher *t, struct tsr_error *err)
 }
 
 /* P starts random and small: at zero, f would get no gradient from it. */
-static void reset_projection(struct teacher *t)
+static void start_projection(struct teacher *t)
 {
     struct tsr_rng rng;
     tsr_rng_init(&rng, t->opt->seed, 0x70726f6a);
@@ -208,45 +206,17 @@ static enum tsr_status blend_own(struct teacher *t, struct tsr_error *err)
     return TSR_OK;
 }
 
-static struct tsr_fit_options fit_options(const struct teacher *t, float lr, int64_t steps)
+static struct tsr_fit_options fit_options(const struct teacher *t)
 {
     struct tsr_fit_options o = tsr_fit_defaults();
-    o.steps = steps;
+    o.steps = t->opt->steps;
     o.batch = t->opt->batch;
-    o.lr = lr;
     o.ema = t->opt->ema;
     o.seed = t->opt->seed;
     o.mask = t->mask;
     o.stop = t->opt->stop;
-    if (o.warmup > steps / 4) o.warmup = steps / 4;
+    if (o.warmup > o.steps / 4) o.warmup = o.steps / 4;
     return o;
-}
-
-/* Each candidate rate gets a short run of its own from the same start; a rate that diverges
- * is out. */
-static enum tsr_status choose_rate(struct teacher *t, const float *start, struct tsr_teach_report *report,
-                                   struct tsr_error *err)
-{
-    report->lr = t->opt->lr;
-    if (t->opt->lr > 0) return TSR_OK;
-    double best = INFINITY;
-    report->lr = t->opt->lr_list[0];
-    for (size_t i = 0; i < t->opt->n_lr && t->opt->n_lr > 1; i++) {
-        struct tsr_fit_options o = fit_options(t, t->opt->lr_list[i], t->opt->probe_steps);
-        struct tsr_fit_result r;
-        tsr_params_load(&t->params, start);
-        reset_projection(t);
-        enum tsr_status status = tsr_fit(t->session, &t->params, &t->problem, &o, &r, err);
-        report->probe_loss[i] = status == TSR_OK ? r.held_loss : INFINITY;
-        if (status != TSR_OK && status != TSR_E_NUMERIC) return status;
-        if (report->probe_loss[i] < best) {
-            best = report->probe_loss[i];
-            report->lr = o.lr;
-        }
-    }
-    tsr_params_load(&t->params, start);
-    reset_projection(t);
-    return TSR_OK;
 }
 
 static enum tsr_status prepare(struct teacher *t, const struct tsr_tensor *refs, const struct tsr_key *key,
@@ -275,6 +245,7 @@ static enum tsr_status prepare(struct teacher *t, const struct tsr_tensor *refs,
     if (t->opt->outputs) TSR_TRY(make_targets(t, err));
     if (t->opt->outputs && t->opt->retain > 0) TSR_TRY(blend_own(t, err));
     if (t->opt->hub) TSR_TRY(make_goals(t, err));
+    if (t->opt->hub) start_projection(t);
     t->problem = (struct tsr_fit_problem){.arg = t, .rows = t->lesson.n - t->lesson.held, .held = t->lesson.held,
                                           .want = t->want, .n_want = n, .input = feed, .loss = lesson_loss,
                                           .extra = &t->extra, .n_extra = t->opt->hub ? 1 : 0};
@@ -283,26 +254,19 @@ static enum tsr_status prepare(struct teacher *t, const struct tsr_tensor *refs,
 
 static enum tsr_status learn(struct teacher *t, struct tsr_teach_report *report, struct tsr_error *err)
 {
-    float *start = tsr_malloc((size_t)t->params.total, sizeof *start);
-    if (start == NULL) return tsr_nomem(err, (size_t)t->params.total * sizeof *start);
-    tsr_params_save(&t->params, start);
-    reset_projection(t);
-    enum tsr_status status = tsr_fit_evaluate(t->session, &t->problem, t->problem.rows, t->problem.held,
-                                              &report->before, err);
-    if (status == TSR_OK) status = choose_rate(t, start, report, err);
-    if (status == TSR_OK) {
-        struct tsr_fit_options o = fit_options(t, report->lr, t->opt->steps);
-        struct tsr_fit_result r;
-        o.progress = t->opt->progress;
-        o.progress_arg = t->opt->progress_arg;
-        o.eval_every = t->opt->steps / 10;
-        status = tsr_fit(t->session, &t->params, &t->problem, &o, &r, err);
-        report->after = r.held_loss;
-        report->steps = r.steps;
-    }
-    if (status != TSR_OK) tsr_params_load(&t->params, start);
-    tsr_free(start);
-    return status;
+    TSR_TRY(tsr_fit_evaluate(t->session, &t->problem, t->problem.rows, t->problem.held, &report->before, err));
+    struct tsr_fit_options o = fit_options(t);
+    report->rate = t->opt->rate;
+    TSR_TRY(tsr_fit_choose_rate(t->session, &t->params, &t->problem, &o, &report->rate, err));
+    struct tsr_fit_result r;
+    o.lr = report->rate.best;
+    o.progress = t->opt->progress;
+    o.progress_arg = t->opt->progress_arg;
+    o.eval_every = t->opt->steps / 10;
+    TSR_TRY(tsr_fit(t->session, &t->params, &t->problem, &o, &r, err));
+    report->after = r.held_loss;
+    report->steps = r.steps;
+    return TSR_OK;
 }
 
 enum tsr_status tsr_teach(struct tsr_graph *g, const struct tsr_tokens *tokens, const struct tsr_tensor *refs,

@@ -10,7 +10,7 @@
 #define TSR_TRANSFER_TEACH_H
 
 #include "graph/head.h"
-#include "train/fit.h"
+#include "train/rate.h"
 #include "transfer/tokens.h"
 
 struct tsr_teach_options {
@@ -18,10 +18,8 @@ struct tsr_teach_options {
     bool hub;            /* mode A: learn the hub coefficients */
     float hub_weight;    /* w_h */
     float temperature;   /* T */
-    int64_t steps, batch, probe_steps;
-    float lr;            /* 0: chosen from the list */
-    float lr_list[8];
-    size_t n_lr;
+    int64_t steps, batch;
+    struct tsr_rate_choice rate; /* the candidates, and the length of a trial */
     float ema;
     float retain;        /* weight of the receiver's own first outputs; 0: none */
     bool keep_zeros;     /* weights that are 0 stay 0 */
@@ -37,8 +35,7 @@ struct tsr_teach_report {
     uint32_t refs_used, refs_missing; /* reference samples of the stream found and not found */
     size_t rows;         /* samples and views learnt from, held-out ones included */
     size_t held;
-    float lr;
-    double probe_loss[8]; /* held-out loss of each candidate rate */
+    struct tsr_rate_choice rate; /* what was tried and chosen */
     double before, after; /* held-out loss of the receiver as it came, and as it leaves */
     int64_t steps;
     bool head_refitted;

@@ -1,0 +1,260 @@
+#include "train/labelled.h"
+
+#include "base/mem.h"
+#include "graph/head.h"
+#include "train/loss.h"
+
+#include <math.h>
+#include <string.h>
+
+void tsr_labelled_release(struct tsr_labelled *d)
+{
+    tsr_tensor_release(&d->x);
+    tsr_free(d->label);
+    tsr_free(d->value);
+    *d = (struct tsr_labelled){0};
+}
+
+static enum tsr_status take_labels(struct tsr_labelled *d, const struct tsr_tensor *y, struct tsr_error *err)
+{
+    d->label = tsr_malloc((size_t)d->n, sizeof *d->label);
+    if (d->label == NULL) return tsr_nomem(err, (size_t)d->n * sizeof *d->label);
+    for (int64_t i = 0; i < d->n; i++) {
+        double v = tsr_load_f64(y->dtype, y->data, i);
+        if (!(v >= 0 && v < (double)d->width) || v != floor(v))
+            return tsr_fail(err, TSR_E_CORRUPT, "label %lld is %g, not a class from 0 to %lld", (long long)i, v,
+                            (long long)(d->width - 1));
+        d->label[i] = (int32_t)v;
+    }
+    return TSR_OK;
+}
+
+enum tsr_status tsr_labelled_init(struct tsr_labelled *d, const struct tsr_tensor *x, const struct tsr_tensor *y,
+                                  bool regression, int64_t classes, struct tsr_error *err)
+{
+    *d = (struct tsr_labelled){.n = x->shape.rank > 0 ? x->shape.dim[0] : 0, .width = classes};
+    int64_t have = y->shape.rank > 0 ? y->shape.dim[0] : 0, each = d->n > 0 ? tsr_tensor_count(y) / d->n : 0;
+    if (have != d->n)
+        return tsr_fail(err, TSR_E_MISMATCH, "there are %lld samples but %lld labels", (long long)d->n,
+                        (long long)have);
+    if (d->n == 0) return tsr_fail(err, TSR_E_MISMATCH, "there are no samples");
+    if (each != (regression ? classes : 1))
+        return tsr_fail(err, TSR_E_MISMATCH, "there are %lld label values a sample where %lld are wanted",
+                        (long long)each, (long long)(regression ? classes : 1));
+    d->x = tsr_tensor_share(x);
+    enum tsr_status status = TSR_OK;
+    if (!regression) {
+        status = take_labels(d, y, err);
+    } else {
+        d->value = tsr_malloc((size_t)(d->n * classes), sizeof *d->value);
+        if (d->value == NULL) status = tsr_nomem(err, (size_t)(d->n * classes) * sizeof *d->value);
+        else tsr_convert(TSR_F32, d->value, y->dtype, y->data, d->n * classes);
+    }
+    if (status != TSR_OK) tsr_labelled_release(d);
+    return status;
+}
+
+struct tsr_train_options tsr_train_defaults(void)
+{
+    struct tsr_train_options o = {.fit = tsr_fit_defaults(), .epochs = 30, .val_share = 0.1,
+                                  .rate = {.list = {2e-3f, 5e-3f, 1e-2f}, .n = 3, .steps = 150}};
+    o.fit.steps = 0;
+    o.fit.patience = 10;
+    return o;
+}
+
+/* The rows of the problem: sample s with view v is row v * n_train + s; then the held-out ones. */
+struct trainer {
+    const struct tsr_graph *g;
+    const struct tsr_labelled *data, *val;
+    uint32_t *order;  /* the data's rows, shuffled: n_train, then the held-out rest */
+    uint32_t n_train, held;
+    struct tsr_views views;
+    struct tsr_tensor batch;
+    int32_t want;
+    float *target;    /* of the batch */
+    size_t target_room;
+};
+
+static struct tsr_key row_key(uint32_t row)
+{
+    struct tsr_key key = {{0}};
+    memcpy(key.b, "label", 5);
+    for (int i = 0; i < 4; i++) key.b[8 + i] = (uint8_t)(row >> (8 * i));
+    return key;
+}
+
+/* Which data set and row a problem row reads; *view is 0 for a sample itself. */
+static const struct tsr_labelled *locate(const struct trainer *t, uint32_t row, uint32_t *sample, uint32_t *view)
+{
+    uint32_t all = t->n_train * (1 + t->views.count);
+    *view = 0;
+    if (row >= all) {
+        *sample = t->val != NULL ? row - all : t->order[t->n_train + row - all];
+        return t->val != NULL ? t->val : t->data;
+    }
+    *view = row / t->n_train;
+    *sample = t->order[row % t->n_train];
+    return t->data;
+}
+
+static void plan_view(const struct trainer *t, uint32_t sample, uint32_t view, struct tsr_view_plan *plan,
+                      uint32_t *partner)
+{
+    struct tsr_key key = row_key(sample);
+    tsr_view_plan(&t->views, &key, view, t->n_train, plan);
+    *partner = t->order[plan->partner];
+}
+
+static enum tsr_status feed(void *arg, const uint32_t *row, int64_t n, struct tsr_session *s, struct tsr_error *err)
+{
+    struct trainer *t = arg;
+    const struct tsr_tensor *x = &t->data->x;
+    struct tsr_shape shape = x->shape, one = {.rank = shape.rank - 1};
+    for (int i = 0; i < one.rank; i++) one.dim[i] = shape.dim[i + 1];
+    shape.dim[0] = n;
+    size_t bytes = tsr_dtype_bytes(x->dtype, tsr_shape_count(&one));
+    tsr_tensor_release(&t->batch);
+    TSR_TRY(tsr_tensor_new(&t->batch, x->dtype, &shape, NULL, err));
+    char *to = t->batch.data;
+    for (int64_t i = 0; i < n; i++, to += bytes) {
+        uint32_t sample, view, partner;
+        const struct tsr_labelled *from = locate(t, row[i], &sample, &view);
+        const char *base = from->x.data;
+        if (view == 0) {
+            memcpy(to, base + bytes * sample, bytes);
+            continue;
+        }
+        struct tsr_view_plan plan;
+        plan_view(t, sample, view, &plan, &partner);
+        tsr_view_make(&t->views, &plan, x->dtype, &one, base + bytes * sample, base + bytes * partner, to);
+    }
+    return tsr_session_set_input(s, t->g->input[0], &t->batch, err);
+}
+
+/* The target of one row: one-hot, the mixture of two, or values. */
+static void row_target(const struct trainer *t, uint32_t row, float *y)
+{
+    uint32_t sample, view, partner;
+    const struct tsr_labelled *from = locate(t, row, &sample, &view);
+    int64_t c = from->width;
+    struct tsr_view_plan plan = {.lambda = 1};
+    if (view > 0) plan_view(t, sample, view, &plan, &partner);
+    if (from->value != NULL) {
+        for (int64_t j = 0; j < c; j++) {
+            y[j] = plan.lambda * from->value[sample * c + j];
+            if (plan.mixed) y[j] += (1 - plan.lambda) * from->value[partner * c + j];
+        }
+        return;
+    }
+    memset(y, 0, (size_t)c * sizeof *y);
+    y[from->label[sample]] += plan.lambda;
+    if (plan.mixed) y[from->label[partner]] += 1 - plan.lambda;
+}
+
+static enum tsr_status label_loss(void *arg, const uint32_t *row, int64_t n, const struct tsr_tensor *const *value,
+                                  struct tsr_tensor *grad, double *loss, struct tsr_error *err)
+{
+    struct trainer *t = arg;
+    int64_t c = t->data->width;
+    if (tsr_tensor_count(value[0]) != n * c)
+        return tsr_fail(err, TSR_E_MISMATCH, "the model gives %lld outputs a sample where the data has %lld classes",
+                        (long long)(tsr_tensor_count(value[0]) / (n > 0 ? n : 1)), (long long)c);
+    TSR_TRY(tsr_grow(&t->target, &t->target_room, (size_t)(n * c), sizeof *t->target, err));
+    for (int64_t i = 0; i < n; i++) row_target(t, row[i], t->target + i * c);
+    float *g = grad != NULL ? grad[0].data : NULL;
+    *loss = t->data->value != NULL ? tsr_loss_mse(value[0]->data, t->target, n, c, g)
+                                   : tsr_loss_kl(value[0]->data, t->target, n, c, 1, g);
+    return TSR_OK;
+}
+
+static enum tsr_status split(struct trainer *t, const struct tsr_train_options *o, struct tsr_error *err)
+{
+    if (t->data->n > UINT32_MAX / 2) return tsr_fail(err, TSR_E_LIMIT, "there are too many samples");
+    uint32_t n = (uint32_t)t->data->n;
+    t->order = tsr_malloc(n, sizeof *t->order);
+    if (t->order == NULL) return tsr_nomem(err, n * sizeof *t->order);
+    for (uint32_t i = 0; i < n; i++) t->order[i] = i;
+    struct tsr_rng rng;
+    tsr_rng_init(&rng, o->fit.seed, 0x73706c6974);
+    tsr_rng_shuffle(&rng, t->order, n);
+    t->held = t->val != NULL ? (uint32_t)t->val->n : (uint32_t)(o->val_share * (double)n);
+    t->n_train = t->val != NULL ? n : n - t->held;
+    if (o->views > 0) TSR_TRY(tsr_views_default(&t->views, &t->data->x, o->views, o->fit.seed, err));
+    if ((uint64_t)t->n_train * (1 + o->views) > UINT32_MAX / 2)
+        return tsr_fail(err, TSR_E_LIMIT, "%u samples with %u views each are too many", n, o->views);
+    return TSR_OK;
+}
+
+static enum tsr_status fit_labelled(struct trainer *t, struct tsr_session *s, struct tsr_params *ps,
+                                    const struct tsr_train_options *o, struct tsr_train_report *report,
+                                    struct tsr_error *err)
+{
+    struct tsr_fit_problem problem = {.arg = t, .rows = t->n_train * (1 + t->views.count), .held = t->held,
+                                      .want = &t->want, .n_want = 1, .input = feed, .loss = label_loss};
+    struct tsr_fit_options fit = o->fit;
+    int64_t per_epoch = problem.rows / fit.batch > 0 ? problem.rows / fit.batch : 1;
+    if (fit.steps == 0) fit.steps = o->epochs * per_epoch;
+    if (fit.eval_every == 0 && t->held > 0) fit.eval_every = fit.steps / 20 > 10 ? fit.steps / 20 : 10;
+    if (fit.warmup > fit.steps / 4) fit.warmup = fit.steps / 4;
+    report->rows = problem.rows;
+    report->held = problem.held;
+    report->rate = o->rate;
+    TSR_TRY(tsr_fit_choose_rate(s, ps, &problem, &fit, &report->rate, err));
+    fit.lr = report->rate.best;
+    return tsr_fit(s, ps, &problem, &fit, &report->fit, err);
+}
+
+enum tsr_status tsr_train_labelled(struct tsr_graph *g, const struct tsr_labelled *data,
+                                   const struct tsr_labelled *val, const struct tsr_train_options *options,
+                                   struct tsr_train_report *report, struct tsr_error *err)
+{
+    if (g->n_input != 1)
+        return tsr_fail(err, TSR_E_UNSUPPORTED, "the model has %zu inputs; one is what can be trained", g->n_input);
+    struct trainer t = {.g = g, .data = data, .val = val};
+    struct tsr_params ps = {0};
+    struct tsr_session *s = NULL;
+    struct tsr_head head;
+    enum tsr_status status;
+    t.want = tsr_graph_head(g, &head, NULL) == TSR_OK ? head.logits : g->output[0];
+    *report = (struct tsr_train_report){.rows = 0};
+    TSR_GO(status, done, split(&t, options, err));
+    TSR_GO(status, done, tsr_params_init(&ps, g, err));
+    struct tsr_session_options so = {.pool = options->pool, .training = true, .seed = options->fit.seed};
+    TSR_GO(status, done, tsr_session_new(g, &so, &s, err));
+    status = fit_labelled(&t, s, &ps, options, report, err);
+done:
+    tsr_session_free(s);
+    tsr_params_release(&ps);
+    tsr_tensor_release(&t.batch);
+    tsr_free(t.order);
+    tsr_free(t.target);
+    return status;
+}
+
+enum tsr_status tsr_predict(const struct tsr_graph *g, int32_t value, const struct tsr_tensor *x, int64_t width,
+                            struct tsr_pool *pool, float *out, struct tsr_error *err)
+{
+    enum { SLICE = 256 };
+    struct tsr_session *s;
+    struct tsr_session_options so = {.pool = pool};
+    TSR_TRY(tsr_session_new(g, &so, &s, err));
+    int64_t n = x->shape.dim[0];
+    size_t bytes = n > 0 ? tsr_tensor_bytes(x) / (size_t)n : 0;
+    enum tsr_status status = TSR_OK;
+    for (int64_t at = 0; at < n && status == TSR_OK; at += SLICE) {
+        int64_t m = n - at < SLICE ? n - at : SLICE;
+        struct tsr_tensor part = {.dtype = x->dtype, .shape = x->shape, .data = (char *)x->data + bytes * (size_t)at};
+        part.shape.dim[0] = m;
+        TSR_GO(status, done, tsr_session_set_input(s, g->input[0], &part, err));
+        TSR_GO(status, done, tsr_session_run(s, &value, 1, err));
+        const struct tsr_tensor *z = tsr_session_value(s, value);
+        if (tsr_tensor_count(z) != m * width || z->dtype != TSR_F32)
+            status = tsr_fail(err, TSR_E_MISMATCH, "'%s' does not give %lld float32 numbers a sample",
+                              g->value[value].name, (long long)width);
+        else memcpy(out + at * width, z->data, (size_t)(m * width) * sizeof *out);
+    }
+done:
+    tsr_session_free(s);
+    return status;
+}
