@@ -135,7 +135,7 @@ static enum tsr_status feed(void *arg, const uint32_t *row, int64_t n, struct ts
 /* The target of one row: one-hot, the mixture of two, or values. */
 static void row_target(const struct trainer *t, uint32_t row, float *y)
 {
-    uint32_t sample, view, partner;
+    uint32_t sample, view, partner = 0;
     const struct tsr_labelled *from = locate(t, row, &sample, &view);
     int64_t c = from->width;
     struct tsr_view_plan plan = {.lambda = 1};

@@ -16,10 +16,11 @@
 #define TSR_TRAIN_VIEWS_H
 
 #include "base/rng.h"
-#include "io/json.h"
 #include "tensor/tensor.h"
 
 #define TSR_BLOCK_ROWS 2048
+
+struct tsr_json;
 
 enum tsr_view_kind { TSR_VIEW_IMAGE, TSR_VIEW_SERIES, TSR_VIEW_VECTOR, TSR_VIEW_TOKENS };
 
