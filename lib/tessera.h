@@ -18,6 +18,8 @@
 #include "io/source.h"
 #include "ops/node.h"
 #include "ops/op.h"
+#include "stream/codec.h"
+#include "stream/record.h"
 #include "tensor/blas.h"
 #include "tensor/dtype.h"
 #include "tensor/tensor.h"

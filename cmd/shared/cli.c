@@ -139,6 +139,7 @@ int tsr_cli_main(const struct tsr_program *program, int argc, char **argv)
     tsr_signals_init();
     enum tsr_status status = prepare(&cli, argc, argv, &err);
     if (status == TSR_OK) status = program->run(&cli, &err);
+    status = tsr_finish_report(&cli, status, &err);
     enum tsr_status flushed = tsr_finish_stdout(&late);
     int code = status == TSR_OK ? leave(&cli, flushed, &late) : leave(&cli, status, &err);
     release(&cli);

@@ -19,9 +19,13 @@
  *     static enum tsr_status run(struct tsr_cli *cli, struct tsr_error *err)
  *     {
  *         if (!set.model) return tsr_fail(err, TSR_E_USAGE, "option '--model' is required");
+ *         struct tsr_source *in;
+ *         struct tsr_sink *out;
+ *         TSR_TRY(tsr_cli_input(cli, cli->argc ? cli->argv[0] : NULL, TSR_BINARY, &in, err));
  *         ... cli->argv[0 .. cli->argc-1] are the operands, cli->pool the threads ...
- *         ... long loops give up with TSR_E_INTERRUPTED once tsr_cli_stop is non-zero ...
- *         return TSR_OK;
+ *         ... long loops: TSR_TRY(tsr_cli_poll(err)), or hand &tsr_cli_stop to the library ...
+ *         ... tsr_cli_output(cli, TSR_BINARY, &out, err), then tsr_sink_close(out, err) where all
+ *         went well and tsr_sink_abandon(out) where not: then nothing half-written stays ...
  *     }
  *
  *     static const struct tsr_program program = {
@@ -91,6 +95,8 @@ struct tsr_cli {
     struct tsr_pool *pool; /* of `threads` workers; NULL means serial; released by tsr_cli_main */
     bool *given;           /* one per option of the set */
     struct tsr_option_set set;
+    bool stdin_taken;
+    struct tsr_sink *report_sink;
 };
 
 int tsr_cli_main(const struct tsr_program *program, int argc, char **argv);
@@ -103,12 +109,26 @@ bool tsr_cli_given(const struct tsr_cli *cli, const char *name);
 void tsr_cli_warn(const struct tsr_cli *cli, const char *format, ...) TSR_PRINTF(2, 3);
 void tsr_cli_note(const struct tsr_cli *cli, const char *format, ...) TSR_PRINTF(2, 3);
 
-/* Set by SIGINT, SIGTERM and SIGHUP. A second signal ends the process at once. */
+enum tsr_cli_content { TSR_TEXT, TSR_BINARY };
+
+/* Opens an input: a file, or standard input where path is NULL or "-" (once only). Refuses to
+ * read binary data, or what the user does not know to be asked for, from a terminal. */
+enum tsr_status tsr_cli_input(struct tsr_cli *cli, const char *path, enum tsr_cli_content content,
+                              struct tsr_source **out, struct tsr_error *err) TSR_MUST_USE;
+/* Opens the product: the file of --output, else standard output. Binary data are refused to a
+ * terminal. Open it late, after the arguments were checked, and early enough to fail before hours
+ * of work. Close it with tsr_sink_close on success and tsr_sink_abandon otherwise. */
+enum tsr_status tsr_cli_output(struct tsr_cli *cli, enum tsr_cli_content content, struct tsr_sink **out,
+                               struct tsr_error *err) TSR_MUST_USE;
+/* Writes one line of the report, a JSON object with a "schema" key ("tessera-x.epoch/1") and no
+ * newline. Does nothing without --report. The file appears when the command has succeeded. */
+enum tsr_status tsr_cli_report(struct tsr_cli *cli, const char *json, struct tsr_error *err) TSR_MUST_USE;
+
+/* Set by SIGINT, SIGTERM and SIGHUP; reads and writes of lib/io give up then with
+ * TSR_E_INTERRUPTED. A second signal ends the process at once (temporary files are removed). */
 extern volatile sig_atomic_t tsr_cli_stop;
 /* TSR_E_INTERRUPTED once a signal came, else TSR_OK: for TSR_TRY in long loops. */
 enum tsr_status tsr_cli_poll(struct tsr_error *err) TSR_MUST_USE;
-/* A file to be unlinked should the process be ended by a second signal; NULL: no longer. */
-void tsr_cli_guard_file(const char *path);
 
 /* The line "training 120/600 steps, 3 s left" on stderr. Nothing is drawn unless stderr is a
  * terminal, stdout is not a pipe and one second has passed, or --progress=always was given.

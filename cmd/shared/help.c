@@ -97,6 +97,8 @@ void tsr_print_table(const struct tsr_cli *cli)
 void tsr_print_version(const struct tsr_cli *cli)
 {
     printf("%s (Tessera) %s\n", cli->program->name, TSR_VERSION);
-    printf("stream format 1\n");
+    printf("stream format %d.%d\n", TSR_STREAM_MAJOR, TSR_STREAM_MINOR);
     printf("%s, kernel %s\n", tsr_blas_version(), tsr_blas_kernel());
+    printf("zstd %s\n", tsr_codec_version());
+    printf("libsodium %s\n", tsr_hash_version());
 }

@@ -1,18 +1,13 @@
 #include "shared/internal.h"
 
-#include <unistd.h>
-
 volatile sig_atomic_t tsr_cli_stop;
 static volatile sig_atomic_t caught;
 static bool pipe_ignored;
-/* The guarded path: read by the handler, hence written before `guarded` says so. */
-static char guard_path[4096];
-static volatile sig_atomic_t guarded;
 
 static void on_signal(int sig)
 {
     if (tsr_cli_stop) { /* asked twice: go now, but leave nothing half-written */
-        if (guarded) unlink(guard_path);
+        tsr_sink_unlink_live();
         signal(sig, SIG_DFL);
         raise(sig);
         return;
@@ -31,6 +26,8 @@ void tsr_signals_init(void)
     pipe_ignored = sigaction(SIGPIPE, NULL, &old) == 0 && old.sa_handler == SIG_IGN;
     sa.sa_handler = SIG_IGN; /* writes say EPIPE, so that temporary files are removed first */
     sigaction(SIGPIPE, &sa, NULL);
+    sigaction(SIGXFSZ, &sa, NULL); /* writes beyond the file size limit say EFBIG */
+    tsr_io_set_stop(&tsr_cli_stop);
 }
 
 void tsr_signals_die(int sig)
@@ -49,12 +46,4 @@ bool tsr_signals_pipe_ignored(void) { return pipe_ignored; }
 enum tsr_status tsr_cli_poll(struct tsr_error *err)
 {
     return tsr_cli_stop ? tsr_fail(err, TSR_E_INTERRUPTED, "interrupted by signal %d", (int)caught) : TSR_OK;
-}
-
-void tsr_cli_guard_file(const char *path)
-{
-    guarded = 0;
-    if (!path || strlen(path) >= sizeof guard_path) return;
-    memcpy(guard_path, path, strlen(path) + 1);
-    guarded = 1;
 }

@@ -48,3 +48,5 @@ void tsr_hex(const void *data, size_t n, char *out)
     }
     out[2 * n] = '\0';
 }
+
+const char *tsr_hash_version(void) { return sodium_version_string(); }

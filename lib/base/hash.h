@@ -33,4 +33,7 @@ void tsr_keyhash_final(struct tsr_keyhash *h, struct tsr_key *out);
 /* "0a1b…" of n bytes into out[2n+1]. */
 void tsr_hex(const void *data, size_t n, char *out);
 
+/* "1.0.18": the libsodium in use. Static storage. */
+const char *tsr_hash_version(void);
+
 #endif

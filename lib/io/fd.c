@@ -13,20 +13,21 @@ void tsr_io_set_stop(const volatile sig_atomic_t *flag) { stop_flag = flag; }
 /* One system call never moves more, so that a stop flag is seen in time. */
 #define TSR_FD_CHUNK ((size_t)64 << 20)
 
+/* Asked before every call too: a loop over files or pipes that never block is never interrupted. */
+static enum tsr_status stopped(const char *verb, const char *label, struct tsr_error *err)
+{
+    if (stop_flag == NULL || !*stop_flag) return TSR_OK;
+    return tsr_fail(err, TSR_E_INTERRUPTED, "interrupted while a %s of %s was under way", verb, label);
+}
+
 /* Decides what follows a failed call: TSR_OK means "try it again". */
 static enum tsr_status after_failure(int fd, short events, const char *verb, const char *label,
                                      struct tsr_error *err)
 {
-    if (errno == EINTR) {
-        if (stop_flag == NULL || !*stop_flag) return TSR_OK;
-        return tsr_fail(err, TSR_E_INTERRUPTED, "interrupted while a %s of %s was under way", verb, label);
-    }
+    if (errno == EINTR) return TSR_OK;
     if (errno == EAGAIN || errno == EWOULDBLOCK) {
         struct pollfd p = {.fd = fd, .events = events};
-        if (poll(&p, 1, -1) >= 0 || errno == EINTR) {
-            if (stop_flag == NULL || !*stop_flag) return TSR_OK;
-            return tsr_fail(err, TSR_E_INTERRUPTED, "interrupted while a %s of %s was under way", verb, label);
-        }
+        if (poll(&p, 1, -1) >= 0 || errno == EINTR) return TSR_OK;
     }
     if (errno == EPIPE) return tsr_fail(err, TSR_E_CLOSED, "the reader of %s went away", label);
     return tsr_fail(err, TSR_E_IO, "cannot %s %s: %s", verb, label, strerror(errno));
@@ -37,6 +38,7 @@ enum tsr_status tsr_fd_read(int fd, const char *label, void *data, size_t n, siz
     *got = 0;
     if (n > TSR_FD_CHUNK) n = TSR_FD_CHUNK;
     for (;;) {
+        TSR_TRY(stopped("read", label, err));
         ssize_t r = read(fd, data, n);
         if (r >= 0) {
             *got = (size_t)r;
@@ -50,6 +52,7 @@ static enum tsr_status write_all(int fd, const char *label, const uint8_t *p, si
                                  struct tsr_error *err)
 {
     while (n != 0) {
+        TSR_TRY(stopped("write", label, err));
         size_t part = n < TSR_FD_CHUNK ? n : TSR_FD_CHUNK;
         ssize_t w = offset < 0 ? write(fd, p, part) : pwrite(fd, p, part, (off_t)offset);
         if (w < 0) {

@@ -7,8 +7,8 @@
 #include <signal.h>
 
 /* Names the flag that a program's signal handler raises; NULL (the start): none. A read or write
- * that a signal interrupts is taken up again, unless the flag is raised: then it gives up with
- * TSR_E_INTERRUPTED. The flag must stay valid. Call it before other threads are started. */
+ * that a signal interrupts is taken up again, unless the flag is raised: then it, and every later
+ * one, gives up with TSR_E_INTERRUPTED. The flag must stay valid. Call it before other threads are started. */
 void tsr_io_set_stop(const volatile sig_atomic_t *flag);
 
 /* One read of up to n bytes that waits where the descriptor is non-blocking; *got == 0 is the end

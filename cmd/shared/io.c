@@ -1,0 +1,51 @@
+#include "shared/internal.h"
+
+#include <unistd.h>
+
+static bool standard(const char *path) { return !path || strcmp(path, "-") == 0; }
+
+enum tsr_status tsr_cli_input(struct tsr_cli *cli, const char *path, enum tsr_cli_content content,
+                              struct tsr_source **out, struct tsr_error *err)
+{
+    *out = NULL;
+    if (!standard(path)) return tsr_source_open(path, out, err);
+    if (cli->stdin_taken) return tsr_fail(err, TSR_E_USAGE, "standard input is asked for twice");
+    if (isatty(STDIN_FILENO) == 1 && (content == TSR_BINARY || !path))
+        return tsr_fail(err, TSR_E_USAGE, "standard input is a terminal; name a file or redirect the input");
+    cli->stdin_taken = true;
+    return tsr_source_open("-", out, err);
+}
+
+enum tsr_status tsr_cli_output(struct tsr_cli *cli, enum tsr_cli_content content, struct tsr_sink **out,
+                               struct tsr_error *err)
+{
+    *out = NULL;
+    if (!standard(cli->output)) return tsr_sink_open(cli->output, out, err);
+    if (content == TSR_BINARY && isatty(STDOUT_FILENO) == 1)
+        return tsr_fail(err, TSR_E_USAGE, "refusing to write binary data to a terminal; redirect standard output%s",
+                        cli->program->takes & TSR_TAKES_OUTPUT ? " or use --output" : "");
+    return tsr_sink_open("-", out, err);
+}
+
+enum tsr_status tsr_cli_report(struct tsr_cli *cli, const char *json, struct tsr_error *err)
+{
+    if (!cli->report) return TSR_OK;
+    if (json[0] != '{' || !strstr(json, "\"schema\":") || strchr(json, '\n'))
+        return tsr_fail(err, TSR_E_INTERNAL, "a line of the report is no JSON object with a schema key");
+    if (!cli->report_sink) {
+        if (standard(cli->report) && (cli->program->takes & TSR_TAKES_OUTPUT) && standard(cli->output))
+            return tsr_fail(err, TSR_E_USAGE, "the report and the product cannot both go to standard output");
+        TSR_TRY(tsr_sink_open(cli->report, &cli->report_sink, err));
+    }
+    TSR_TRY(tsr_sink_write(cli->report_sink, json, strlen(json), err));
+    return tsr_sink_write(cli->report_sink, "\n", 1, err);
+}
+
+enum tsr_status tsr_finish_report(struct tsr_cli *cli, enum tsr_status status, struct tsr_error *err)
+{
+    struct tsr_sink *sink = cli->report_sink;
+    cli->report_sink = NULL;
+    if (status == TSR_OK && sink) return tsr_sink_close(sink, err);
+    tsr_sink_abandon(sink);
+    return status;
+}
