@@ -14,6 +14,8 @@
 #include "graph/session.h"
 #include "hub/hub.h"
 #include "io/fd.h"
+#include "io/json.h"
+#include "io/number.h"
 #include "io/sink.h"
 #include "io/source.h"
 #include "ops/node.h"
