@@ -4,6 +4,7 @@
 #                            make install    PREFIX=/usr/local DESTDIR=
 # Variants: SANITIZE=address,undefined | thread   DEBUG=1   BUILD=dir   CC=clang
 VERSION  := 0.1.0
+DATE     := 2026-11-23
 PREFIX   ?= /usr/local
 DESTDIR  ?=
 SANITIZE ?=
@@ -29,6 +30,8 @@ CHECK_CFLAGS = $(shell $(PKG_CONFIG) --cflags check 2>/dev/null)
 CHECK_LIBS  = $(shell $(PKG_CONFIG) --libs check 2>/dev/null)
 
 WARN   := -Wall -Wextra -Wpedantic -Wshadow -Wconversion -Wstrict-prototypes -Wmissing-prototypes -Wvla
+# V=1 shows the commands, not only what is made.
+run     = $(if $(V),,@printf '  %-5s %s\n' $(1) $(or $(2),$@);)
 OPT    := $(if $(DEBUG),-O0 -DTSR_DEBUG,-O3)
 SAN    := $(if $(SANITIZE),-fsanitize=$(SANITIZE) -fno-sanitize-recover=all -fno-omit-frame-pointer)
 CFLAGS ?= -g
@@ -53,7 +56,7 @@ FUZZ_BIN   := $(FUZZ_SRC:tests/fuzz/%.c=$(O)/tests/%)
 TOOL_SRC   := $(sort $(wildcard scripts/*.c))
 TOOL_BIN   := $(TOOL_SRC:scripts/%.c=$(O)/tools/%)
 
-.PHONY: all lib bin tools unit install uninstall clean check check-unit check-cli check-modules check-docs deps
+.PHONY: all lib bin tools unit completion install uninstall clean check check-unit check-cli check-modules check-docs deps
 .DELETE_ON_ERROR:
 
 # One job per processor unless the caller said otherwise.
@@ -74,37 +77,38 @@ deps:
 
 $(O)/gen/onnx.pb-c.c $(O)/gen/onnx.pb-c.h &: lib/model/onnx.proto | deps
 	@mkdir -p $(O)/gen
-	$(PROTOC_C) --c_out=$(O)/gen --proto_path=lib/model onnx.proto
+	$(call run,PROTO) $(PROTOC_C) --c_out=$(O)/gen --proto_path=lib/model onnx.proto
 
 $(O)/obj/gen/onnx.pb-c.o: $(O)/gen/onnx.pb-c.c
 	@mkdir -p $(@D)
-	$(CC) $(filter-out $(WARN),$(ALL_CFLAGS)) -c -o $@ $<
+	$(call run,CC,$<) $(CC) $(filter-out $(WARN),$(ALL_CFLAGS)) -c -o $@ $<
 
 $(O)/obj/%.o: %.c | deps $(if $(wildcard lib/model/onnx.proto),$(O)/gen/onnx.pb-c.h)
 	@mkdir -p $(@D)
-	$(CC) $(ALL_CFLAGS) -c -o $@ $<
+	$(call run,CC,$<) $(CC) $(ALL_CFLAGS) -c -o $@ $<
 
 $(LIB): $(LIB_OBJ)
 	@rm -f $@
-	$(AR) rcs $@ $^
+	$(call run,AR) $(AR) rcs $@ $^
 
 $(O)/bin/%: $(O)/obj/cmd/%.o $(SHARED_OBJ) $(LIB)
 	@mkdir -p $(@D)
-	$(CC) $(SAN) $(LDFLAGS) -o $@ $(filter %.o,$^) $(LIB) $(ALL_LIBS)
+	$(call run,LINK) $(CC) $(SAN) $(LDFLAGS) -o $@ $(filter %.o,$^) $(LIB) $(ALL_LIBS)
 
 $(O)/tools/%: $(O)/obj/scripts/%.o $(LIB)
 	@mkdir -p $(@D)
-	$(CC) $(SAN) $(LDFLAGS) -o $@ $< $(LIB) $(ALL_LIBS)
+	$(call run,LINK) $(CC) $(SAN) $(LDFLAGS) -o $@ $< $(LIB) $(ALL_LIBS)
 
 $(O)/tests/test_%: $(O)/obj/tests/unit/test_%.o $(LIB)
 	@mkdir -p $(@D)
-	$(CC) $(SAN) $(LDFLAGS) -o $@ $< $(LIB) $(CHECK_LIBS) $(ALL_LIBS)
+	$(call run,LINK) $(CC) $(SAN) $(LDFLAGS) -o $@ $< $(LIB) $(CHECK_LIBS) $(ALL_LIBS)
 
 $(O)/tests/fuzz_%: $(O)/obj/tests/fuzz/fuzz_%.o $(O)/obj/tests/fuzz/replay.o $(LIB)
 	@mkdir -p $(@D)
-	$(CC) $(SAN) $(LDFLAGS) -o $@ $(filter %.o,$^) $(LIB) $(ALL_LIBS)
+	$(call run,LINK) $(CC) $(SAN) $(LDFLAGS) -o $@ $(filter %.o,$^) $(LIB) $(ALL_LIBS)
 
--include tests/tests.mk
+include tests/tests.mk
+include scripts/install.mk
 
 clean:
 	rm -rf build build-*

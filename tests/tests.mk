@@ -15,7 +15,7 @@ TESSERA_SHARED ?= $(patsubst %/,%,$(dir $(wildcard $(CURDIR)/../shared/DESIGN.md
 export TESSERA_SHARED
 FUZZ_SECONDS ?= 60
 ONLY         ?=
-RUN_TESTS     = BUILD=$(O) MAKE="$(MAKE)" MANDOC="$(MANDOC)" ONLY='$(ONLY)' tests/run
+RUN_TESTS     = CC="$(CC)" TESSERA_SANITIZE=$(SANITIZE) BUILD=$(O) MAKE="$(MAKE)" MANDOC="$(MANDOC)" ONLY='$(ONLY)' tests/run
 
 .PHONY: check-deps check-fuzz check-long fuzz
 check-deps:
