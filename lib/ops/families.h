@@ -8,7 +8,10 @@
  * each, sorted; this list is all there is to registering. */
 #define TSR_OP_FAMILIES(X) \
     X(rnn) \
-    X(shape)
+    X(activation) \
+    X(cast) \
+    X(shape) \
+    X(unary)
 
 #define TSR_DECLARE_FAMILY(name)            \
     extern const struct tsr_op tsr_ops_##name[]; \

@@ -1,0 +1,73 @@
+/* cast.c - Cast, CastLike and Identity. */
+#include "ops/arg.h"
+#include "ops/families.h"
+#include "ops/par.h"
+
+#include <inttypes.h>
+#include <string.h>
+
+static enum tsr_status cast_to(struct tsr_op_ctx *ctx, int64_t to)
+{
+    TSR_TRY(tsr_op_need(ctx, 0, TSR_MASK_ANY));
+    if (to < 0 || to > 31 || tsr_dtype_bits((enum tsr_dtype)to) == 0)
+        return tsr_op_fail(ctx, TSR_E_UNSUPPORTED, "elements cannot be converted to type %s (%" PRId64 ")",
+                           to < 0 || to > 31 ? "unknown" : tsr_dtype_name((enum tsr_dtype)to), to);
+    tsr_op_set(ctx, 0, (enum tsr_dtype)to, &ctx->in[0]->shape);
+    return TSR_OK;
+}
+
+static enum tsr_status cast_infer(struct tsr_op_ctx *ctx)
+{
+    return cast_to(ctx, tsr_node_int(ctx->node, "to", 0));
+}
+
+static enum tsr_status cast_like_infer(struct tsr_op_ctx *ctx)
+{
+    TSR_TRY(tsr_op_need(ctx, 1, TSR_MASK_ANY));
+    return cast_to(ctx, ctx->in[1]->dtype);
+}
+
+struct cast {
+    enum tsr_dtype to, from;
+    void *dst;
+    const void *src;
+};
+
+static void cast_piece(void *arg, int64_t from, int64_t to)
+{
+    const struct cast *c = arg; /* pieces are even, so 4-bit elements begin on a byte */
+    size_t d = tsr_dtype_bytes(c->to, from), s = tsr_dtype_bytes(c->from, from);
+    tsr_convert(c->to, (char *)c->dst + d, c->from, (const char *)c->src + s, to - from);
+}
+
+static void cast_run(struct tsr_op_ctx *ctx, struct tsr_tensor *to, const struct tsr_tensor *from)
+{
+    struct cast c = {to->dtype, from->dtype, to->data, from->data};
+    if (to->data != from->data) tsr_par(ctx->pool, tsr_tensor_count(from), 32768, cast_piece, &c);
+}
+
+static enum tsr_status cast_forward(struct tsr_op_ctx *ctx)
+{
+    cast_run(ctx, &ctx->out[0], ctx->in[0]);
+    return TSR_OK;
+}
+
+static enum tsr_status cast_backward(struct tsr_op_ctx *ctx)
+{
+    for (int i = 0; i < ctx->node->n_in; i++)
+        if (ctx->want_gin[i] && (i > 0 || !ctx->gout[0])) memset(ctx->gin[i].data, 0, tsr_tensor_bytes(&ctx->gin[i]));
+    if (ctx->want_gin[0] && ctx->gout[0]) cast_run(ctx, &ctx->gin[0], ctx->gout[0]);
+    return TSR_OK;
+}
+
+static enum tsr_status identity_infer(struct tsr_op_ctx *ctx)
+{
+    return tsr_arg_same(ctx, TSR_MASK_ANY);
+}
+
+const struct tsr_op tsr_ops_cast[] = {
+    {"Cast", "", 0, 1, 1, 1, cast_infer, cast_forward, cast_backward, 0},
+    {"CastLike", "", 0, 2, 2, 1, cast_like_infer, cast_forward, cast_backward, 0},
+    {"Identity", "", TSR_OP_VIEW, 1, 1, 1, identity_infer, tsr_arg_copy_forward, tsr_arg_copy_backward, 0},
+};
+const size_t tsr_n_ops_cast = sizeof tsr_ops_cast / sizeof *tsr_ops_cast;
