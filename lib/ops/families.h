@@ -7,9 +7,9 @@
 /* X(family): the file ops/family.c ends with tsr_ops_family[] and tsr_n_ops_family. One line
  * each, sorted; this list is all there is to registering. */
 #define TSR_OP_FAMILIES(X) \
-    X(rnn) \
     X(activation) \
     X(cast) \
+    X(rnn) \
     X(shape) \
     X(unary)
 

@@ -144,7 +144,10 @@ static enum tsr_status isnan_forward(struct tsr_op_ctx *ctx)
 {
     const struct tsr_tensor *x = ctx->in[0];
     uint8_t *y = ctx->out[0].data;
-    for (int64_t i = 0, n = tsr_tensor_count(x); i < n; i++) y[i] = isnan(tsr_load_f64(x->dtype, x->data, i)) ? 1 : 0;
+    for (int64_t i = 0, n = tsr_tensor_count(x); i < n; i++) {
+        double v = tsr_load_f64(x->dtype, x->data, i);
+        y[i] = v != v;
+    }
     return TSR_OK;
 }
 

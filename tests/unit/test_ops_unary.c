@@ -14,7 +14,7 @@ static const struct {
     {"Sin", 22, -3, 3, 1e-6},        {"Sinh", 22, -2, 2, 1e-6},       {"Sqrt", 13, 0.2, 4, 1e-6},
     {"Tan", 22, -1, 1, 1e-6},        {"Sigmoid", 13, -6, 6, 1e-6},    {"Tanh", 13, -4, 4, 1e-6},
     {"Softplus", 22, -6, 6, 1e-6},   {"Softsign", 22, 0.1, 4, 1e-6},  {"Mish", 22, -6, 6, 2e-6},
-    {"Gelu", 20, -5, 5, 2e-6},       {"Swish", 24, -6, 6, 1e-6},      {"Identity", 13, -3, 3, 0},
+    {"Gelu", 20, -5, 5, 2e-6},       {"Swish", 24, -6, 6, 1e-6},
 };
 
 START_TEST(smooth_ones)
@@ -163,7 +163,7 @@ START_TEST(clip)
     struct optest t;
     ot_init(&t, "Clip", 6);
     ot_float(&t, "min", -1);
-    ot_float(&t, "max", 1.5);
+    ot_float(&t, "max", 1.6);
     ot_in_apart(&t, TSR_F32, OT_S(40), -4, 4);
     ot_check_all(&t, 0);
     ot_free(&t);
