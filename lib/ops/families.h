@@ -8,7 +8,12 @@
  * each, sorted; this list is all there is to registering. */
 #define TSR_OP_FAMILIES(X) \
     X(activation) \
+    X(batchnorm) \
     X(cast) \
+    X(conv) \
+    X(matmul) \
+    X(norm) \
+    X(pool) \
     X(rnn) \
     X(shape) \
     X(unary)

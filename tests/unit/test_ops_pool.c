@@ -1,0 +1,159 @@
+/* Pooling: values, indices, gradients, shapes that do not fit. */
+#include "optest.h"
+
+START_TEST(max_values)
+{
+    struct optest t;
+    ot_init(&t, "MaxPool", 12);
+    ot_ints(&t, "kernel_shape", 2, 2, 2);
+    ot_ints(&t, "strides", 2, 2, 2);
+    ot_int(&t, "ceil_mode", 1);
+    ot_in(&t, TSR_F32, OT_S(1, 2, 3, 3), OT_V(1, 2, 3, 4, 5, 6, 7, 8, 9, -1, -2, -3, -4, -5, -6, -7, -8, -9));
+    ot_run(&t);
+    ot_expect(&t, 0, OT_S(1, 2, 2, 2), OT_V(5, 6, 8, 9, -1, -3, -7, -9), 0);
+    ot_expect_i64(&t, 1, OT_S(1, 2, 2, 2), OT_I(4, 5, 7, 8, 9, 11, 15, 17));
+    ot_int(&t, "storage_order", 1);
+    ot_run(&t);
+    ot_expect_i64(&t, 1, OT_S(1, 2, 2, 2), OT_I(4, 7, 5, 8, 9, 15, 11, 17));
+    ot_free(&t);
+}
+END_TEST
+
+START_TEST(max_nan_and_bytes)
+{
+    struct optest t;
+    ot_init(&t, "MaxPool", 12);
+    t.skip_out[1] = true;
+    ot_ints(&t, "kernel_shape", 1, 2);
+    ot_in(&t, TSR_F32, OT_S(1, 1, 4), OT_V(1, NAN, 3, 4));
+    ot_run(&t);
+    ot_expect(&t, 0, OT_S(1, 1, 3), OT_V(NAN, NAN, 4), 0);
+    ot_free(&t);
+    for (int i = 0; i < 2; i++) {
+        ot_init(&t, "MaxPool", 12);
+        ot_ints(&t, "kernel_shape", 1, 2);
+        ot_ints(&t, "pads", 2, 1, 0);
+        ot_in(&t, i ? TSR_I8 : TSR_U8, OT_S(1, 1, 4), i ? OT_V(-100, -3, -4, 7) : OT_V(200, 3, 4, 0));
+        ot_run(&t);
+        ot_expect(&t, 0, OT_S(1, 1, 4), i ? OT_V(-100, -3, -3, 7) : OT_V(200, 200, 4, 4), 0);
+        ot_free(&t);
+    }
+}
+END_TEST
+
+START_TEST(mean_values)
+{
+    struct optest t;
+    ot_init(&t, "AveragePool", 11);
+    ot_ints(&t, "kernel_shape", 1, 3);
+    ot_ints(&t, "strides", 1, 2);
+    ot_ints(&t, "pads", 2, 1, 1);
+    ot_in(&t, TSR_F32, OT_S(1, 1, 6), OT_V(1, 2, 3, 4, 5, 6));
+    ot_run(&t);
+    ot_expect(&t, 0, OT_S(1, 1, 3), OT_V(1.5, 3, 5), 1e-6);
+    ot_int(&t, "ceil_mode", 1);
+    ot_run(&t);
+    ot_expect(&t, 0, OT_S(1, 1, 4), OT_V(1.5, 3, 5, 6), 1e-6);
+    ot_int(&t, "count_include_pad", 1);
+    ot_run(&t); /* the last window: one input, one padding, one beyond */
+    ot_expect(&t, 0, OT_S(1, 1, 4), OT_V(1, 3, 5, 3), 1e-6);
+    ot_free(&t);
+}
+END_TEST
+
+static void pool2d(struct optest *t, const char *op, int variant)
+{
+    ot_init(t, op, 19);
+    if (variant == 0) {
+        ot_ints(t, "kernel_shape", 2, 3, 2), ot_ints(t, "strides", 2, 2, 1), ot_ints(t, "pads", 4, 1, 0, 1, 1);
+    } else if (variant == 1) {
+        ot_ints(t, "kernel_shape", 2, 2, 3), ot_ints(t, "strides", 2, 1, 2), ot_int(t, "ceil_mode", 1);
+        ot_int(t, "count_include_pad", 1);
+    } else if (variant == 2) {
+        ot_ints(t, "kernel_shape", 2, 2, 2), ot_ints(t, "dilations", 2, 2, 3), ot_ints(t, "pads", 4, 1, 1, 1, 1);
+    } else {
+        ot_ints(t, "kernel_shape", 2, 3, 3), ot_ints(t, "strides", 2, 2, 2), ot_string(t, "auto_pad", "SAME_LOWER");
+    }
+    ot_in_apart(t, TSR_F32, OT_S(2, 3, 6, 7), -1, 1);
+}
+
+START_TEST(gradients)
+{
+    static const char *const ops[] = {"MaxPool", "AveragePool", "LpPool"};
+    for (int o = 0; o < 3; o++)
+        for (int variant = 0; variant < 4; variant++) {
+            struct optest t;
+            pool2d(&t, ops[o], variant);
+            ot_check_all(&t, 1e-5);
+            ot_free(&t);
+        }
+}
+END_TEST
+
+START_TEST(global_gradients)
+{
+    static const char *const ops[] = {"GlobalMaxPool", "GlobalAveragePool", "GlobalLpPool"};
+    for (int o = 0; o < 3; o++) {
+        struct optest t;
+        ot_init(&t, ops[o], 7);
+        if (o == 2) ot_int(&t, "p", 3);
+        ot_in_apart(&t, TSR_F32, OT_S(2, 3, 5, 7), -1, 1);
+        ot_run(&t);
+        ot_expect_shape(&t, 0, TSR_F32, OT_S(2, 3, 1, 1));
+        ot_check_all(&t, 1e-5);
+        ot_free(&t);
+    }
+}
+END_TEST
+
+START_TEST(three_dimensions)
+{
+    static const char *const ops[] = {"MaxPool", "AveragePool"};
+    for (int o = 0; o < 2; o++) {
+        struct optest t;
+        ot_init(&t, ops[o], 19);
+        ot_ints(&t, "kernel_shape", 3, 2, 3, 2);
+        ot_ints(&t, "strides", 3, 2, 1, 2);
+        ot_ints(&t, "pads", 6, 0, 1, 1, 1, 1, 0);
+        ot_in_apart(&t, TSR_F32, OT_S(1, 2, 3, 4, 5), -1, 1);
+        ot_check_all(&t, 1e-5);
+        ot_free(&t);
+    }
+}
+END_TEST
+
+START_TEST(bad)
+{
+    struct optest t;
+    ot_init(&t, "MaxPool", 12);
+    ot_in_random(&t, TSR_F32, OT_S(1, 1, 4, 4), -1, 1);
+    ot_fails(&t, TSR_E_CORRUPT, "kernel_shape");
+    ot_free(&t);
+    ot_init(&t, "AveragePool", 11);
+    ot_ints(&t, "kernel_shape", 2, 5, 5);
+    ot_in_random(&t, TSR_F32, OT_S(1, 1, 4, 4), -1, 1);
+    ot_fails(&t, TSR_E_MISMATCH, "window");
+    ot_free(&t);
+    ot_init(&t, "MaxPool", 12);
+    ot_ints(&t, "kernel_shape", 1, 2);
+    ot_in_random(&t, TSR_F32, OT_S(4, 4), -1, 1);
+    ot_fails(&t, TSR_E_MISMATCH, "batch");
+    ot_free(&t);
+}
+END_TEST
+
+int main(void)
+{
+    Suite *s = suite_create("ops/pool");
+    TCase *c = tcase_create("all");
+    tcase_set_timeout(c, 120);
+    tcase_add_test(c, max_values);
+    tcase_add_test(c, max_nan_and_bytes);
+    tcase_add_test(c, mean_values);
+    tcase_add_test(c, gradients);
+    tcase_add_test(c, global_gradients);
+    tcase_add_test(c, three_dimensions);
+    tcase_add_test(c, bad);
+    suite_add_tcase(s, c);
+    return ot_main(s);
+}
