@@ -1,0 +1,162 @@
+/* onnx_functions.c - functions that a model brings along are replaced by their bodies. */
+#include "base/mem.h"
+#include "model/onnx_parts.h"
+
+#include <stdio.h>
+#include <string.h>
+
+#define MAX_CALL_DEPTH 32
+#define MAX_NODES 4000000
+
+struct inliner {
+    Tsr__Onnx__Model *m;
+    struct tsr_graph *g;
+    const char *folder;
+    size_t calls; /* numbers the copies of local names */
+};
+
+/* The call being expanded. Its own names and attributes are already those of the graph. */
+struct frame {
+    const Tsr__Onnx__Function *f;
+    const Tsr__Onnx__Node *call;
+    size_t number; /* makes local names unique */
+    int depth;
+};
+
+static bool same(const char *a, const char *b)
+{
+    return strcmp(a != NULL ? a : "", b != NULL ? b : "") == 0;
+}
+
+static const Tsr__Onnx__Function *find(const struct inliner *in, const Tsr__Onnx__Node *node)
+{
+    for (size_t i = 0; i < in->m->n_functions; i++) {
+        const Tsr__Onnx__Function *f = in->m->functions[i];
+        if (same(f->name, node->op_type) && same(f->domain, node->domain) && same(f->overload, node->overload))
+            return f;
+    }
+    return NULL;
+}
+
+/* The graph's name for a name used inside the function; a new string. Outside (at NULL) names
+ * stay as they are. */
+static enum tsr_status rename_value(const struct frame *at, const char *name, char **out, struct tsr_error *err)
+{
+    bool local = at != NULL && name[0] != '\0';
+    for (size_t i = 0; local && i < at->f->n_input; i++)
+        if (strcmp(at->f->input[i], name) == 0) {
+            name = i < at->call->n_input ? at->call->input[i] : "";
+            local = false;
+        }
+    for (size_t i = 0; local && i < at->f->n_output; i++)
+        if (strcmp(at->f->output[i], name) == 0 && i < at->call->n_output && at->call->output[i][0] != '\0') {
+            name = at->call->output[i];
+            local = false;
+        }
+    size_t n = strlen(name) + 32;
+    *out = tsr_malloc(n, 1);
+    if (*out == NULL) return tsr_nomem(err, n);
+    if (local) (void)snprintf(*out, n, "%s@%zu", name, at->number);
+    else (void)snprintf(*out, n, "%s", name);
+    return TSR_OK;
+}
+
+static enum tsr_status rename_all(const struct frame *at, size_t n, char **names, char ***out, struct tsr_error *err)
+{
+    *out = tsr_calloc(n, sizeof **out);
+    if (*out == NULL) return tsr_nomem(err, n * sizeof **out);
+    for (size_t i = 0; i < n; i++) TSR_TRY(rename_value(at, names[i], &(*out)[i], err));
+    return TSR_OK;
+}
+
+static void free_all(char **names, size_t n)
+{
+    for (size_t i = 0; names != NULL && i < n; i++) tsr_free(names[i]);
+    tsr_free(names);
+}
+
+/* The attribute that a reference inside the function means: the call's, else the function's
+ * default, else NULL (the attribute is then left out). */
+static const Tsr__Onnx__Attribute *resolve(const struct frame *at, const char *ref)
+{
+    for (size_t i = 0; at != NULL && i < at->call->n_attribute; i++)
+        if (same(at->call->attribute[i]->name, ref)) return at->call->attribute[i];
+    for (size_t i = 0; at != NULL && i < at->f->n_attribute_proto; i++)
+        if (same(at->f->attribute_proto[i]->name, ref)) return at->f->attribute_proto[i];
+    return NULL;
+}
+
+static enum tsr_status walk(struct inliner *in, Tsr__Onnx__Node **nodes, size_t n, const struct frame *at,
+                            struct tsr_error *err);
+
+/* A copy of the node with graph names and resolved attributes, added to the graph or, where it
+ * is itself a call, expanded. */
+static enum tsr_status add_copy(struct inliner *in, const Tsr__Onnx__Node *node, const struct frame *at,
+                                struct tsr_error *err)
+{
+    Tsr__Onnx__Node copy = *node;
+    char **input = NULL, **output = NULL;
+    Tsr__Onnx__Attribute *attr = tsr_calloc(node->n_attribute, sizeof *attr),
+                         **list = tsr_calloc(node->n_attribute, sizeof *list);
+    enum tsr_status status = TSR_OK;
+    if (attr == NULL || list == NULL) {
+        status = tsr_nomem(err, node->n_attribute * sizeof *attr);
+        goto done;
+    }
+    copy.n_attribute = 0;
+    copy.attribute = list;
+    for (size_t i = 0; i < node->n_attribute; i++) {
+        const char *ref = node->attribute[i]->ref_attr_name;
+        const Tsr__Onnx__Attribute *from = node->attribute[i];
+        if (ref != NULL && ref[0] != '\0') from = resolve(at, ref);
+        if (from == NULL) continue;
+        attr[copy.n_attribute] = *from;
+        attr[copy.n_attribute].name = node->attribute[i]->name;
+        list[copy.n_attribute] = &attr[copy.n_attribute];
+        copy.n_attribute++;
+    }
+    TSR_GO(status, done, rename_all(at, node->n_input, node->input, &input, err));
+    TSR_GO(status, done, rename_all(at, node->n_output, node->output, &output, err));
+    copy.input = input;
+    copy.output = output;
+    const Tsr__Onnx__Function *f = find(in, node);
+    if (f != NULL) {
+        struct frame inner = {f, &copy, ++in->calls, at != NULL ? at->depth + 1 : 1};
+        if (inner.depth > MAX_CALL_DEPTH)
+            status = tsr_fail(err, TSR_E_CORRUPT, "the function '%s' calls itself, or calls nest more than %d deep",
+                              f->name != NULL ? f->name : "", MAX_CALL_DEPTH);
+        else status = walk(in, f->node, f->n_node, &inner, err);
+    } else if (in->g->n_node >= MAX_NODES) {
+        status = tsr_fail(err, TSR_E_LIMIT, "the model has more than %d nodes once its functions are expanded",
+                          MAX_NODES);
+    } else {
+        status = tsr_onnx_add_node(in->g, &copy, in->folder, err);
+    }
+done:
+    free_all(input, node->n_input);
+    free_all(output, node->n_output);
+    tsr_free(attr);
+    tsr_free(list);
+    return status;
+}
+
+static enum tsr_status walk(struct inliner *in, Tsr__Onnx__Node **nodes, size_t n, const struct frame *at,
+                            struct tsr_error *err)
+{
+    for (size_t i = 0; i < n; i++) TSR_TRY(add_copy(in, nodes[i], at, err));
+    return TSR_OK;
+}
+
+enum tsr_status tsr_onnx_inline(Tsr__Onnx__Model *m, struct tsr_graph *g, const char *folder, struct tsr_error *err)
+{
+    struct inliner in = {.m = m, .g = g, .folder = folder};
+    for (size_t i = 0; i < m->n_functions; i++)
+        for (size_t k = 0; k < m->functions[i]->n_opset_import; k++) {
+            const Tsr__Onnx__OperatorSet *o = m->functions[i]->opset_import[k];
+            const char *domain = o->domain != NULL ? o->domain : "";
+            bool known = false;
+            for (size_t j = 0; j < g->n_opset; j++) known = known || strcmp(g->opset[j].domain, domain) == 0;
+            if (!known) TSR_TRY(tsr_graph_opset(g, domain, o->version, err));
+        }
+    return walk(&in, m->graph->node, m->graph->n_node, NULL, err);
+}

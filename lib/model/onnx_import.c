@@ -1,0 +1,217 @@
+/* onnx_import.c - ModelProto messages to graphs. */
+#include "base/bytes.h"
+#include "base/mem.h"
+#include "io/source.h"
+#include "model/onnx.h"
+#include "model/onnx_parts.h"
+
+#include <string.h>
+
+#define MAX_MODEL ((size_t)1 << 31)
+
+enum proto_attr { PA_FLOAT = 1, PA_INT, PA_STRING, PA_TENSOR, PA_GRAPH, PA_FLOATS, PA_INTS, PA_STRINGS, PA_TENSORS, PA_GRAPHS };
+
+/* Files of the first IR versions leave the type out; the field that is there tells. */
+static int attr_type(const Tsr__Onnx__Attribute *m)
+{
+    if (m->has_type && m->type != 0) return m->type;
+    if (m->has_f) return PA_FLOAT;
+    if (m->has_i) return PA_INT;
+    if (m->has_s) return PA_STRING;
+    if (m->t != NULL) return PA_TENSOR;
+    if (m->g != NULL) return PA_GRAPH;
+    if (m->n_floats > 0) return PA_FLOATS;
+    if (m->n_strings > 0) return PA_STRINGS;
+    return PA_INTS;
+}
+
+static enum tsr_status text_of(const ProtobufCBinaryData *b, char **out, struct tsr_error *err)
+{
+    *out = tsr_malloc(b->len + 1, 1);
+    if (*out == NULL) return tsr_nomem(err, b->len + 1);
+    if (b->len != 0) memcpy(*out, b->data, b->len);
+    (*out)[b->len] = '\0';
+    return TSR_OK;
+}
+
+static enum tsr_status add_string(struct tsr_graph *g, const char *name, const ProtobufCBinaryData *b,
+                                  struct tsr_error *err)
+{
+    char *s;
+    TSR_TRY(text_of(b, &s, err));
+    enum tsr_status status = tsr_graph_attr_string(g, name, s, err);
+    tsr_free(s);
+    return status;
+}
+
+static enum tsr_status add_strings(struct tsr_graph *g, const char *name, const Tsr__Onnx__Attribute *m,
+                                   struct tsr_error *err)
+{
+    char **list = tsr_calloc(m->n_strings, sizeof *list);
+    if (list == NULL) return tsr_nomem(err, m->n_strings * sizeof *list);
+    enum tsr_status status = TSR_OK;
+    for (size_t i = 0; i < m->n_strings && status == TSR_OK; i++) status = text_of(&m->strings[i], &list[i], err);
+    if (status == TSR_OK)
+        status = tsr_graph_attr_strings(g, name, (const char *const *)list, m->n_strings, err);
+    for (size_t i = 0; i < m->n_strings; i++) tsr_free(list[i]);
+    tsr_free(list);
+    return status;
+}
+
+static enum tsr_status add_attr(struct tsr_graph *g, Tsr__Onnx__Attribute *m, const char *folder,
+                                struct tsr_error *err)
+{
+    struct tsr_tensor t;
+    const char *name = m->name != NULL ? m->name : "";
+    switch (attr_type(m)) {
+    case PA_FLOAT: return tsr_graph_attr_float(g, name, m->f, err);
+    case PA_INT: return tsr_graph_attr_int(g, name, m->i, err);
+    case PA_STRING: return add_string(g, name, &m->s, err);
+    case PA_FLOATS: return tsr_graph_attr_floats(g, name, m->floats, m->n_floats, err);
+    case PA_INTS: return tsr_graph_attr_ints(g, name, m->ints, m->n_ints, err);
+    case PA_STRINGS: return add_strings(g, name, m, err);
+    case PA_TENSOR:
+        if (m->t == NULL) return tsr_fail(err, TSR_E_CORRUPT, "attribute '%s' is a tensor without one", name);
+        TSR_TRY(tsr_onnx_tensor(m->t, false, folder, &t, err));
+        return tsr_graph_attr_tensor(g, name, &t, err);
+    case PA_GRAPH:
+    case PA_GRAPHS:
+        return tsr_fail(err, TSR_E_UNSUPPORTED,
+                        "attribute '%s' holds a graph; control flow (If, Loop, Scan) is not supported", name);
+    default: return tsr_fail(err, TSR_E_UNSUPPORTED, "attribute '%s' has the unknown type %d", name, attr_type(m));
+    }
+}
+
+enum tsr_status tsr_onnx_add_node(struct tsr_graph *g, Tsr__Onnx__Node *m, const char *folder, struct tsr_error *err)
+{
+    if (m->op_type == NULL || m->op_type[0] == '\0')
+        return tsr_fail(err, TSR_E_CORRUPT, "node '%s' names no operator", m->name != NULL ? m->name : "");
+    if (m->n_input > 65535 || m->n_output > 65535)
+        return tsr_fail(err, TSR_E_LIMIT, "node '%s' has too many inputs or outputs", m->name != NULL ? m->name : "");
+    TSR_TRY(tsr_graph_add_node(g, m->op_type, m->domain != NULL ? m->domain : "", m->name, (int)m->n_input,
+                               (const char *const *)m->input, (int)m->n_output, (const char *const *)m->output, err));
+    for (size_t i = 0; i < m->n_attribute; i++) {
+        enum tsr_status status = add_attr(g, m->attribute[i], folder, err);
+        if (status != TSR_OK)
+            return tsr_error_prefix(err, "node '%s' (%s)", g->node[g->n_node - 1].name, m->op_type);
+    }
+    return TSR_OK;
+}
+
+/* An input's or output's declared type: NULL dims and rank -1 where the file does not say. */
+static enum tsr_status declare(struct tsr_graph *g, const Tsr__Onnx__ValueInfo *m, bool input, struct tsr_error *err)
+{
+    const char *name = m->name != NULL ? m->name : "";
+    const Tsr__Onnx__Type *type = m->type;
+    int64_t dim[TSR_MAX_RANK];
+    const char *dim_name[TSR_MAX_RANK] = {0};
+    int rank = -1;
+    enum tsr_dtype dtype = TSR_NONE;
+    if (type != NULL && (type->sequence_type != NULL || type->map_type != NULL || type->optional_type != NULL))
+        return tsr_fail(err, TSR_E_UNSUPPORTED, "'%s' is a sequence, map or optional value; only tensors are handled",
+                        name);
+    if (type != NULL && type->tensor_type != NULL) {
+        dtype = (enum tsr_dtype)type->tensor_type->elem_type;
+        const Tsr__Onnx__Shape *shape = type->tensor_type->shape;
+        if (shape != NULL && shape->n_dim > TSR_MAX_RANK)
+            return tsr_fail(err, TSR_E_UNSUPPORTED, "'%s' has rank %zu, and %d is the most this program handles", name,
+                            shape->n_dim, TSR_MAX_RANK);
+        if (shape != NULL) rank = (int)shape->n_dim;
+        for (int i = 0; i < rank; i++) {
+            const Tsr__Onnx__Dimension *d = shape->dim[i];
+            dim[i] = d->has_dim_value && d->dim_value >= 0 ? d->dim_value : -1;
+            /* 0 in place of a size is how some exporters write "any". */
+            if (input && d->has_dim_value && d->dim_value == 0 && i == 0) dim[i] = -1;
+            dim_name[i] = d->dim_param != NULL && d->dim_param[0] ? d->dim_param : NULL;
+        }
+    }
+    return input ? tsr_graph_add_input(g, name, dtype, rank, dim, dim_name, err)
+                 : tsr_graph_add_output(g, name, dtype, rank, dim, dim_name, err);
+}
+
+static enum tsr_status fill_graph(struct tsr_graph *g, Tsr__Onnx__Model *m, const char *folder, struct tsr_error *err)
+{
+    Tsr__Onnx__Graph *mg = m->graph;
+    if (mg->n_sparse_initializer > 0)
+        return tsr_fail(err, TSR_E_UNSUPPORTED, "the model has sparse initialisers; store them as dense tensors");
+    g->ir_version = m->ir_version;
+    g->name = tsr_strdup(mg->name != NULL ? mg->name : "");
+    g->producer = tsr_strdup(m->producer_name != NULL ? m->producer_name : "");
+    if (g->name == NULL || g->producer == NULL) return tsr_nomem(err, 64);
+    for (size_t i = 0; i < m->n_opset_import; i++)
+        TSR_TRY(tsr_graph_opset(g, m->opset_import[i]->domain != NULL ? m->opset_import[i]->domain : "",
+                                m->opset_import[i]->version, err));
+    for (size_t i = 0; i < m->n_metadata_props; i++)
+        if (m->metadata_props[i]->key != NULL)
+            TSR_TRY(tsr_graph_meta(g, m->metadata_props[i]->key,
+                                   m->metadata_props[i]->value != NULL ? m->metadata_props[i]->value : "", err));
+    for (size_t i = 0; i < mg->n_initializer; i++) {
+        struct tsr_tensor t;
+        TSR_TRY(tsr_onnx_tensor(mg->initializer[i], true, folder, &t, err));
+        TSR_TRY(tsr_graph_add_init(g, mg->initializer[i]->name != NULL ? mg->initializer[i]->name : "", &t, err));
+    }
+    for (size_t i = 0; i < mg->n_input; i++) TSR_TRY(declare(g, mg->input[i], true, err));
+    if (m->n_functions > 0) {
+        TSR_TRY(tsr_onnx_inline(m, g, folder, err));
+    } else {
+        for (size_t i = 0; i < mg->n_node; i++) TSR_TRY(tsr_onnx_add_node(g, mg->node[i], folder, err));
+    }
+    for (size_t i = 0; i < mg->n_output; i++) TSR_TRY(declare(g, mg->output[i], false, err));
+    return tsr_graph_finish(g, err);
+}
+
+enum tsr_status tsr_onnx_load_memory(const void *data, size_t n, const char *name, const char *folder,
+                                     struct tsr_graph **out, struct tsr_error *err)
+{
+    *out = NULL;
+    TSR_TRY(tsr_onnx_scan(data, n, name, err));
+    Tsr__Onnx__Model *m = tsr__onnx__model__unpack(&tsr_onnx_allocator, n, data);
+    if (m == NULL) return tsr_fail(err, TSR_E_FORMAT, "'%s' is not an ONNX model", name);
+    struct tsr_graph *g = NULL;
+    enum tsr_status status;
+    if (m->graph == NULL || m->n_opset_import == 0) {
+        status = tsr_fail(err, TSR_E_FORMAT, "'%s' is not an ONNX model: it has no graph or no operator set", name);
+        goto done;
+    }
+    TSR_GO(status, done, tsr_graph_new(&g, err));
+    status = fill_graph(g, m, folder, err);
+    if (status != TSR_OK) status = tsr_error_prefix(err, "'%s'", name);
+done:
+    tsr__onnx__model__free_unpacked(m, &tsr_onnx_allocator);
+    if (status == TSR_OK) *out = g;
+    else tsr_graph_free(g);
+    return status;
+}
+
+/* The path's folder, "." where it has none. NULL when memory is short. */
+static char *folder_of(const char *path)
+{
+    const char *slash = strrchr(path, '/');
+    if (slash == NULL) return tsr_strdup(".");
+    size_t n = slash == path ? 1 : (size_t)(slash - path);
+    char *folder = tsr_malloc(n + 1, 1);
+    if (folder == NULL) return NULL;
+    memcpy(folder, path, n);
+    folder[n] = '\0';
+    return folder;
+}
+
+enum tsr_status tsr_onnx_load(const char *path, struct tsr_graph **out, struct tsr_error *err)
+{
+    *out = NULL;
+    struct tsr_source *src;
+    TSR_TRY(tsr_source_open(path, &src, err));
+    struct tsr_buf bytes = {0};
+    char *folder = NULL;
+    enum tsr_status status = tsr_source_read_all(src, MAX_MODEL, &bytes, err);
+    if (status == TSR_OK && strcmp(path, "-") != 0) {
+        folder = folder_of(path);
+        if (folder == NULL) status = tsr_nomem(err, strlen(path));
+    }
+    if (status == TSR_OK)
+        status = tsr_onnx_load_memory(bytes.data, bytes.len, tsr_source_name(src), folder, out, err);
+    tsr_source_close(src);
+    tsr_buf_release(&bytes);
+    tsr_free(folder);
+    return status;
+}
