@@ -31,7 +31,8 @@ CHECK_LIBS  = $(shell $(PKG_CONFIG) --libs check 2>/dev/null)
 
 WARN   := -Wall -Wextra -Wpedantic -Wshadow -Wconversion -Wstrict-prototypes -Wmissing-prototypes -Wvla
 # V=1 shows the commands, not only what is made.
-run     = $(if $(V),,@printf '  %-5s %s\n' $(1) $(or $(2),$@);)
+QUIET  := $(findstring s,$(filter-out --%,$(firstword -$(MAKEFLAGS))))
+run     = $(if $(V),,@$(if $(QUIET),,printf '  %-5s %s\n' $(1) $(or $(2),$@);))
 OPT    := $(if $(DEBUG),-O0 -DTSR_DEBUG,-O3)
 SAN    := $(if $(SANITIZE),-fsanitize=$(SANITIZE) -fno-sanitize-recover=all -fno-omit-frame-pointer)
 CFLAGS ?= -g
@@ -48,6 +49,7 @@ LIB        := $(O)/libtessera.a
 CMD_SRC    := $(sort $(wildcard cmd/tessera-*.c))
 SHARED_SRC := $(sort $(wildcard cmd/shared/*.c))
 SHARED_OBJ := $(SHARED_SRC:%.c=$(O)/obj/%.o)
+SHARED     := $(O)/libshared.a
 BIN        := $(CMD_SRC:cmd/%.c=$(O)/bin/%)
 UNIT_SRC   := $(sort $(wildcard tests/unit/test_*.c))
 UNIT_BIN   := $(UNIT_SRC:tests/unit/%.c=$(O)/tests/%)
@@ -91,17 +93,21 @@ $(LIB): $(LIB_OBJ)
 	@rm -f $@
 	$(call run,AR) $(AR) rcs $@ $^
 
-$(O)/bin/%: $(O)/obj/cmd/%.o $(SHARED_OBJ) $(LIB)
+$(SHARED): $(SHARED_OBJ)
+	@rm -f $@
+	$(call run,AR) $(AR) rcs $@ $^
+
+$(O)/bin/%: $(O)/obj/cmd/%.o $(SHARED) $(LIB)
 	@mkdir -p $(@D)
-	$(call run,LINK) $(CC) $(SAN) $(LDFLAGS) -o $@ $(filter %.o,$^) $(LIB) $(ALL_LIBS)
+	$(call run,LINK) $(CC) $(SAN) $(LDFLAGS) -o $@ $< $(SHARED) $(LIB) $(ALL_LIBS)
 
 $(O)/tools/%: $(O)/obj/scripts/%.o $(LIB)
 	@mkdir -p $(@D)
 	$(call run,LINK) $(CC) $(SAN) $(LDFLAGS) -o $@ $< $(LIB) $(ALL_LIBS)
 
-$(O)/tests/test_%: $(O)/obj/tests/unit/test_%.o $(LIB)
+$(O)/tests/test_%: $(O)/obj/tests/unit/test_%.o $(SHARED) $(LIB)
 	@mkdir -p $(@D)
-	$(call run,LINK) $(CC) $(SAN) $(LDFLAGS) -o $@ $< $(LIB) $(CHECK_LIBS) $(ALL_LIBS)
+	$(call run,LINK) $(CC) $(SAN) $(LDFLAGS) -o $@ $< $(SHARED) $(LIB) $(CHECK_LIBS) $(ALL_LIBS)
 
 $(O)/tests/fuzz_%: $(O)/obj/tests/fuzz/fuzz_%.o $(O)/obj/tests/fuzz/replay.o $(LIB)
 	@mkdir -p $(@D)

@@ -120,9 +120,9 @@ enum tsr_status tsr_cli_input(struct tsr_cli *cli, const char *path, enum tsr_cl
  * of work. Close it with tsr_sink_close on success and tsr_sink_abandon otherwise. */
 enum tsr_status tsr_cli_output(struct tsr_cli *cli, enum tsr_cli_content content, struct tsr_sink **out,
                                struct tsr_error *err) TSR_MUST_USE;
-/* Writes one line of the report, a JSON object with a "schema" key ("tessera-x.epoch/1") and no
- * newline. Does nothing without --report. The file appears when the command has succeeded. */
-enum tsr_status tsr_cli_report(struct tsr_cli *cli, const char *json, struct tsr_error *err) TSR_MUST_USE;
+/* Writes one line of the report: an object with a string "schema" ("tessera-x.epoch/1"). Does
+ * nothing without --report. The file appears when the command has succeeded. */
+enum tsr_status tsr_cli_report(struct tsr_cli *cli, const struct tsr_json *line, struct tsr_error *err) TSR_MUST_USE;
 
 /* Set by SIGINT, SIGTERM and SIGHUP; reads and writes of lib/io give up then with
  * TSR_E_INTERRUPTED. A second signal ends the process at once (temporary files are removed). */

@@ -27,18 +27,27 @@ enum tsr_status tsr_cli_output(struct tsr_cli *cli, enum tsr_cli_content content
     return tsr_sink_open("-", out, err);
 }
 
-enum tsr_status tsr_cli_report(struct tsr_cli *cli, const char *json, struct tsr_error *err)
+static enum tsr_status open_report(struct tsr_cli *cli, struct tsr_error *err)
+{
+    if (cli->report_sink) return TSR_OK;
+    if (standard(cli->report) && (cli->program->takes & TSR_TAKES_OUTPUT) && standard(cli->output))
+        return tsr_fail(err, TSR_E_USAGE, "the report and the product cannot both go to standard output");
+    return tsr_sink_open(cli->report, &cli->report_sink, err);
+}
+
+enum tsr_status tsr_cli_report(struct tsr_cli *cli, const struct tsr_json *line, struct tsr_error *err)
 {
     if (!cli->report) return TSR_OK;
-    if (json[0] != '{' || !strstr(json, "\"schema\":") || strchr(json, '\n'))
-        return tsr_fail(err, TSR_E_INTERNAL, "a line of the report is no JSON object with a schema key");
-    if (!cli->report_sink) {
-        if (standard(cli->report) && (cli->program->takes & TSR_TAKES_OUTPUT) && standard(cli->output))
-            return tsr_fail(err, TSR_E_USAGE, "the report and the product cannot both go to standard output");
-        TSR_TRY(tsr_sink_open(cli->report, &cli->report_sink, err));
-    }
-    TSR_TRY(tsr_sink_write(cli->report_sink, json, strlen(json), err));
-    return tsr_sink_write(cli->report_sink, "\n", 1, err);
+    const struct tsr_json *schema = tsr_json_get(line, "schema");
+    if (!schema || tsr_json_kind(schema) != TSR_JSON_STRING)
+        return tsr_fail(err, TSR_E_INTERNAL, "a line of the report has no schema");
+    struct tsr_buf text = {0};
+    enum tsr_status status = open_report(cli, err);
+    if (status == TSR_OK) status = tsr_json_print(line, &text, err);
+    if (status == TSR_OK) status = tsr_buf_append(&text, "\n", 1, err);
+    if (status == TSR_OK) status = tsr_sink_write(cli->report_sink, text.data, text.len, err);
+    tsr_buf_release(&text);
+    return status;
 }
 
 enum tsr_status tsr_finish_report(struct tsr_cli *cli, enum tsr_status status, struct tsr_error *err)
