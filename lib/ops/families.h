@@ -8,6 +8,8 @@
  * each, sorted; this list is all there is to registering. */
 #define TSR_OP_FAMILIES(X) \
     X(activation) \
+    X(attention) \
+    X(attention_fused) \
     X(batchnorm) \
     X(cast) \
     X(conv) \
@@ -15,6 +17,7 @@
     X(norm) \
     X(pool) \
     X(rnn) \
+    X(rotary) \
     X(shape) \
     X(unary)
 
