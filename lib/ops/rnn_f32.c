@@ -1,10 +1,10 @@
 /* rnn_f32.c - the recurrence in single precision. */
 #include "base/mem.h"
-#include "tensor/blas.h"
+#include "tensor/gemm.h"
 
 #define REAL float
 #define REAL_IS_FLOAT 1
-#define GEMM tsr_blas_sgemm
+#define GEMM tsr_sgemm
 #include "ops/rnn_loop.h"
 
 enum tsr_status tsr_rnn_forward_f32(struct tsr_rnn_call *call) { return run_forward(call); }

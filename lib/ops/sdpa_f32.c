@@ -1,10 +1,10 @@
 /* sdpa_f32.c - scaled dot-product attention in single precision. */
-#include "tensor/blas.h"
+#include "tensor/gemm.h"
 #include "tensor/isa.h"
 #include "tensor/vmath.h"
 
 #define REAL float
-#define GEMM tsr_blas_sgemm
+#define GEMM tsr_sgemm
 
 #define row_max tsr_vmax
 #define row_exp_sum(n, x, top) tsr_vexp_sum(n, x, top, x)
