@@ -96,7 +96,7 @@ enum tsr_status tsr_rowset_check(const struct tsr_rowset *s, struct tsr_error *e
     if (s->code == TSR_CODE_SOFTMAX &&
         (s->cols < 2 || (s->kind != TSR_KIND_LOGITS && s->kind != TSR_KIND_PROBABILITIES)))
         return tsr_fail(err, TSR_E_CORRUPT, "code 'softmax' needs logits or probabilities of two or more classes");
-    if (tsr_rowset_bytes(s) > TSR_MAX_BODY)
+    if (s->rows > TSR_MAX_ELEMENTS / s->cols || tsr_rowset_bytes(s) > TSR_MAX_BODY)
         return tsr_fail(err, TSR_E_LIMIT, "a matrix of %zu x %zu %s elements is larger than a record may be", s->rows,
                         s->cols, type);
     return TSR_OK;

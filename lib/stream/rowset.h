@@ -8,6 +8,9 @@
 #include "base/bytes.h"
 #include "tensor/dtype.h"
 
+/* Numbers that one record may hold: 256 MiB of float32. */
+#define TSR_MAX_ELEMENTS (1 << 26)
+
 enum tsr_row_code {
     TSR_CODE_PLAIN,  /* the elements themselves: float32 float16 bfloat16 uint16 int32 */
     TSR_CODE_AFFINE, /* int8 int4: low + scale * code, scale and low per column */
