@@ -3,7 +3,7 @@
 #include "base/mem.h"
 #include "stream/meta.h"
 
-enum tsr_status tsr_head_set(char **field, const char *text, struct tsr_error *err)
+enum tsr_status tsr_stream_head_set(char **field, const char *text, struct tsr_error *err)
 {
     char *copy = NULL;
     if (text != NULL && (copy = tsr_strdup(text)) == NULL) return tsr_nomem(err, strlen(text) + 1);
@@ -12,15 +12,15 @@ enum tsr_status tsr_head_set(char **field, const char *text, struct tsr_error *e
     return TSR_OK;
 }
 
-enum tsr_status tsr_head_add_input(struct tsr_head *h, const char *name, enum tsr_dtype dtype,
+enum tsr_status tsr_stream_head_add_input(struct tsr_stream_head *h, const char *name, enum tsr_dtype dtype,
                                    const struct tsr_shape *shape, struct tsr_error *err)
 {
     if (h->n_inputs == TSR_MAX_INPUTS) return tsr_fail(err, TSR_E_LIMIT, "a model has more than %d inputs", TSR_MAX_INPUTS);
-    struct tsr_head_input *grown = tsr_realloc(h->input, h->n_inputs + 1, sizeof *grown);
+    struct tsr_stream_head_input *grown = tsr_realloc(h->input, h->n_inputs + 1, sizeof *grown);
     if (grown == NULL) return tsr_nomem(err, (h->n_inputs + 1) * sizeof *grown);
     h->input = grown;
-    grown[h->n_inputs] = (struct tsr_head_input){.dtype = dtype, .shape = *shape};
-    TSR_TRY(tsr_head_set(&grown[h->n_inputs].name, name, err));
+    grown[h->n_inputs] = (struct tsr_stream_head_input){.dtype = dtype, .shape = *shape};
+    TSR_TRY(tsr_stream_head_set(&grown[h->n_inputs].name, name, err));
     h->n_inputs++;
     return TSR_OK;
 }
@@ -31,7 +31,7 @@ static bool is_digest(const char *text)
     return n == TSR_DIGEST_TEXT - 1 && text[n] == '\0';
 }
 
-enum tsr_status tsr_head_add_lineage(struct tsr_head *h, const char *digest, struct tsr_error *err)
+enum tsr_status tsr_stream_head_add_lineage(struct tsr_stream_head *h, const char *digest, struct tsr_error *err)
 {
     if (!is_digest(digest)) return tsr_fail(err, TSR_E_CORRUPT, "'%.70s' is no SHA-256 in lower-case hexadecimal", digest);
     if (h->n_lineage == TSR_MAX_LINEAGE) return tsr_fail(err, TSR_E_LIMIT, "a lineage has more than %d digests", TSR_MAX_LINEAGE);
@@ -42,7 +42,7 @@ enum tsr_status tsr_head_add_lineage(struct tsr_head *h, const char *digest, str
     return TSR_OK;
 }
 
-void tsr_head_release(struct tsr_head *h)
+void tsr_stream_head_release(struct tsr_stream_head *h)
 {
     tsr_free(h->producer);
     tsr_free(h->blas);
@@ -50,15 +50,15 @@ void tsr_head_release(struct tsr_head *h)
     for (size_t i = 0; i < h->n_inputs; i++) tsr_free(h->input[i].name);
     tsr_free(h->input);
     tsr_free(h->lineage);
-    *h = (struct tsr_head){0};
+    *h = (struct tsr_stream_head){0};
 }
 
-static enum tsr_status fill_inputs(const struct tsr_head *h, struct tsr_json *meta, struct tsr_error *err)
+static enum tsr_status fill_inputs(const struct tsr_stream_head *h, struct tsr_json *meta, struct tsr_error *err)
 {
     struct tsr_json *inputs, *input;
     TSR_TRY(tsr_json_set_array(meta, "inputs", &inputs, err));
     for (size_t i = 0; i < h->n_inputs; i++) {
-        const struct tsr_head_input *in = &h->input[i];
+        const struct tsr_stream_head_input *in = &h->input[i];
         TSR_TRY(tsr_json_set_object(inputs, NULL, &input, err));
         TSR_TRY(tsr_json_set_string(input, "name", in->name, err));
         TSR_TRY(tsr_json_set_string(input, "dtype", tsr_dtype_name(in->dtype), err));
@@ -67,7 +67,7 @@ static enum tsr_status fill_inputs(const struct tsr_head *h, struct tsr_json *me
     return TSR_OK;
 }
 
-static enum tsr_status fill(const struct tsr_head *h, struct tsr_json *meta, struct tsr_error *err)
+static enum tsr_status fill(const struct tsr_stream_head *h, struct tsr_json *meta, struct tsr_error *err)
 {
     struct tsr_json *part;
     char format[TSR_FORMAT_TEXT];
@@ -97,7 +97,7 @@ static enum tsr_status fill(const struct tsr_head *h, struct tsr_json *meta, str
     return fill_inputs(h, meta, err);
 }
 
-enum tsr_status tsr_head_put(struct tsr_stream_writer *w, const struct tsr_head *h, struct tsr_error *err)
+enum tsr_status tsr_stream_head_put(struct tsr_stream_writer *w, const struct tsr_stream_head *h, struct tsr_error *err)
 {
     struct tsr_json *meta;
     if (h->producer == NULL) return tsr_fail(err, TSR_E_USAGE, "a HEAD record needs a producer");
@@ -126,7 +126,7 @@ static int dtype_of(const char *name)
     return -1;
 }
 
-static enum tsr_status get_input(const struct tsr_json *j, struct tsr_head *h, struct tsr_error *err)
+static enum tsr_status get_input(const struct tsr_json *j, struct tsr_stream_head *h, struct tsr_error *err)
 {
     const char *name, *dtype;
     struct tsr_shape shape;
@@ -137,10 +137,10 @@ static enum tsr_status get_input(const struct tsr_json *j, struct tsr_head *h, s
     TSR_TRY(tsr_json_need_ints(j, "shape", 1, TSR_JSON_INT_MAX, TSR_MAX_RANK, shape.dim, &rank, err));
     shape.rank = (int)rank;
     if (tsr_shape_count(&shape) < 0) return tsr_fail(err, TSR_E_CORRUPT, "the shape of input '%.40s' is too large", name);
-    return tsr_head_add_input(h, name, (enum tsr_dtype)dtype_of(dtype), &shape, err);
+    return tsr_stream_head_add_input(h, name, (enum tsr_dtype)dtype_of(dtype), &shape, err);
 }
 
-static enum tsr_status get_arrays(const struct tsr_json *m, struct tsr_head *h, struct tsr_error *err)
+static enum tsr_status get_arrays(const struct tsr_json *m, struct tsr_stream_head *h, struct tsr_error *err)
 {
     const struct tsr_json *array;
     TSR_TRY(tsr_json_need_array(m, "inputs", &array, err));
@@ -149,24 +149,24 @@ static enum tsr_status get_arrays(const struct tsr_json *m, struct tsr_head *h, 
     for (const struct tsr_json *j = tsr_json_first(array); j != NULL; j = tsr_json_next(j)) {
         const char *digest;
         TSR_TRY(tsr_json_need_string(j, NULL, &digest, err));
-        TSR_TRY(tsr_head_add_lineage(h, digest, err));
+        TSR_TRY(tsr_stream_head_add_lineage(h, digest, err));
     }
     return TSR_OK;
 }
 
-static enum tsr_status parse(const struct tsr_json *m, struct tsr_head *h, struct tsr_error *err)
+static enum tsr_status parse(const struct tsr_json *m, struct tsr_stream_head *h, struct tsr_error *err)
 {
     const char *text;
     const struct tsr_json *part;
     TSR_TRY(tsr_json_need_string(m, "producer", &text, err));
-    TSR_TRY(tsr_head_set(&h->producer, text, err));
+    TSR_TRY(tsr_stream_head_set(&h->producer, text, err));
     TSR_TRY(tsr_meta_string(m, "blas", NULL, &text, err));
-    TSR_TRY(tsr_head_set(&h->blas, text, err));
+    TSR_TRY(tsr_stream_head_set(&h->blas, text, err));
     part = tsr_json_get(m, "model");
     if (part == NULL) return tsr_fail(err, TSR_E_CORRUPT, "field 'model' is missing");
     if (tsr_json_kind(part) != TSR_JSON_NULL) {
         TSR_TRY(tsr_meta_string(part, "name", NULL, &text, err));
-        TSR_TRY(tsr_head_set(&h->model, text, err));
+        TSR_TRY(tsr_stream_head_set(&h->model, text, err));
         TSR_TRY(get_digest(part, h->model_digest, err));
     }
     part = tsr_json_get(m, "reference");
@@ -185,19 +185,19 @@ static enum tsr_status parse(const struct tsr_json *m, struct tsr_head *h, struc
     return get_arrays(m, h, err);
 }
 
-enum tsr_status tsr_head_parse(const struct tsr_record *rec, struct tsr_head *h, struct tsr_error *err)
+enum tsr_status tsr_stream_head_parse(const struct tsr_record *rec, struct tsr_stream_head *h, struct tsr_error *err)
 {
-    *h = (struct tsr_head){0};
+    *h = (struct tsr_stream_head){0};
     if (rec->type != TSR_HEAD) return tsr_fail(err, TSR_E_USAGE, "a record %s is not a HEAD", rec->name);
     enum tsr_status status = parse(rec->meta, h, err);
     if (status != TSR_OK) {
-        tsr_head_release(h);
+        tsr_stream_head_release(h);
         (void)tsr_error_prefix(err, "record HEAD at byte %llu", (unsigned long long)rec->offset);
     }
     return status;
 }
 
-enum tsr_status tsr_head_derive(struct tsr_stream_writer *w, const struct tsr_record *from, const char *producer,
+enum tsr_status tsr_stream_head_derive(struct tsr_stream_writer *w, const struct tsr_record *from, const char *producer,
                                 struct tsr_error *err)
 {
     struct tsr_json *meta, *lineage;

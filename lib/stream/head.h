@@ -12,15 +12,15 @@
 #define TSR_MAX_LINEAGE 1024
 #define TSR_MAX_INPUTS 64
 
-struct tsr_head_input {
+struct tsr_stream_head_input {
     char *name;
     enum tsr_dtype dtype;
     struct tsr_shape shape; /* of one sample: no batch axis */
 };
 
 /* Zero-initialised is a valid, empty HEAD apart from its producer. Strings and arrays are owned:
- * set them with the functions below, release with tsr_head_release. */
-struct tsr_head {
+ * set them with the functions below, release with tsr_stream_head_release. */
+struct tsr_stream_head {
     char *producer; /* "tessera-extract 0.1.0" */
     char *blas;     /* the BLAS kernel that computed the floats, or NULL */
     char *model;    /* its name, or NULL for a transmitter of which nothing is known */
@@ -29,29 +29,29 @@ struct tsr_head {
     int64_t reference_count;                /* samples; 0: not known when HEAD was written */
     enum tsr_row_kind outputs; /* what OUTS records hold; TSR_KIND_NONE: there are none */
     int64_t classes;           /* columns of the outputs, or classes of an argmax; 0: not known */
-    struct tsr_head_input *input;
+    struct tsr_stream_head_input *input;
     size_t n_inputs;
     char (*lineage)[TSR_DIGEST_TEXT]; /* what this segment was made from, oldest first */
     size_t n_lineage;
 };
 
 /* Replaces a string that the head owns by a copy of `text` (NULL allowed). */
-enum tsr_status tsr_head_set(char **field, const char *text, struct tsr_error *err) TSR_MUST_USE;
-enum tsr_status tsr_head_add_input(struct tsr_head *h, const char *name, enum tsr_dtype dtype,
+enum tsr_status tsr_stream_head_set(char **field, const char *text, struct tsr_error *err) TSR_MUST_USE;
+enum tsr_status tsr_stream_head_add_input(struct tsr_stream_head *h, const char *name, enum tsr_dtype dtype,
                                    const struct tsr_shape *shape, struct tsr_error *err) TSR_MUST_USE;
-enum tsr_status tsr_head_add_lineage(struct tsr_head *h, const char *digest, struct tsr_error *err) TSR_MUST_USE;
-void tsr_head_release(struct tsr_head *h);
+enum tsr_status tsr_stream_head_add_lineage(struct tsr_stream_head *h, const char *digest, struct tsr_error *err) TSR_MUST_USE;
+void tsr_stream_head_release(struct tsr_stream_head *h);
 
 /* Writes it: the first record of a segment. */
-enum tsr_status tsr_head_put(struct tsr_stream_writer *w, const struct tsr_head *h,
+enum tsr_status tsr_stream_head_put(struct tsr_stream_writer *w, const struct tsr_stream_head *h,
                              struct tsr_error *err) TSR_MUST_USE;
 /* The current record, a HEAD. On failure *h is empty. */
-enum tsr_status tsr_head_parse(const struct tsr_record *rec, struct tsr_head *h, struct tsr_error *err) TSR_MUST_USE;
+enum tsr_status tsr_stream_head_parse(const struct tsr_record *rec, struct tsr_stream_head *h, struct tsr_error *err) TSR_MUST_USE;
 
 /* For filters: writes the HEAD of a segment made from `from`: all its fields, also those of later
  * minor versions, with another producer and with the digest of `from` at the end of the lineage
  * (a HEAD's digest is its leaf in the segment's Merkle tree, tsr_record_digest). */
-enum tsr_status tsr_head_derive(struct tsr_stream_writer *w, const struct tsr_record *from, const char *producer,
+enum tsr_status tsr_stream_head_derive(struct tsr_stream_writer *w, const struct tsr_record *from, const char *producer,
                                 struct tsr_error *err) TSR_MUST_USE;
 
 #endif

@@ -19,10 +19,10 @@ static struct tsr_error err;
 /* One segment: HEAD, `n` records with bodies, ENDS. Only the container matters here. */
 static void put_segment(struct tsr_stream_writer *w, int n, uint32_t type)
 {
-    struct tsr_head h = {0};
+    struct tsr_stream_head h = {0};
     struct tsr_json *meta;
-    OK(tsr_head_set(&h.producer, "test 1", &err));
-    OK(tsr_head_put(w, &h, &err));
+    OK(tsr_stream_head_set(&h.producer, "test 1", &err));
+    OK(tsr_stream_head_put(w, &h, &err));
     for (int i = 0; i < n; i++) {
         char body[300];
         for (int k = 0; k < 300; k++) body[k] = (char)(k * (i + 3) / 7);
@@ -32,7 +32,7 @@ static void put_segment(struct tsr_stream_writer *w, int n, uint32_t type)
         tsr_json_free(meta);
     }
     OK(tsr_writer_finish(w, &err));
-    tsr_head_release(&h);
+    tsr_stream_head_release(&h);
 }
 
 static struct tsr_buf make(int segments, int n, uint32_t type)
@@ -393,7 +393,7 @@ START_TEST(writer_order)
     struct tsr_buf b = {0};
     struct tsr_sink *sink;
     struct tsr_stream_writer *w;
-    struct tsr_head h = {0};
+    struct tsr_stream_head h = {0};
     OK(tsr_sink_from_memory(&b, "memory", &sink, &err));
     ck_assert_int_eq(tsr_writer_new(sink, 77, &w, &err), TSR_E_USAGE);
     OK(tsr_writer_new(sink, 0, &w, &err));
@@ -401,10 +401,10 @@ START_TEST(writer_order)
     ck_assert_int_eq(tsr_writer_put(w, TSR_KEYS, NULL, NULL, 0, &err), TSR_E_USAGE);
     ck_assert_int_eq(tsr_writer_end(w, &err), TSR_E_USAGE);
     ck_assert_int_eq(tsr_writer_append(w, "x", 1, &err), TSR_E_USAGE);
-    ck_assert_int_eq(tsr_head_put(w, &h, &err), TSR_E_USAGE);
-    OK(tsr_head_set(&h.producer, "p", &err));
-    OK(tsr_head_put(w, &h, &err));
-    ck_assert_int_eq(tsr_head_put(w, &h, &err), TSR_E_USAGE);
+    ck_assert_int_eq(tsr_stream_head_put(w, &h, &err), TSR_E_USAGE);
+    OK(tsr_stream_head_set(&h.producer, "p", &err));
+    OK(tsr_stream_head_put(w, &h, &err));
+    ck_assert_int_eq(tsr_stream_head_put(w, &h, &err), TSR_E_USAGE);
     ck_assert_int_eq(tsr_writer_put(w, TSR_ENDS, NULL, NULL, 0, &err), TSR_E_USAGE);
     ck_assert_int_eq(tsr_writer_put(w, 7, NULL, NULL, 0, &err), TSR_E_USAGE);
     OK(tsr_writer_begin(w, TSR_KEYS, NULL, &err));
@@ -413,7 +413,7 @@ START_TEST(writer_order)
     OK(tsr_writer_end(w, &err));
     OK(tsr_writer_finish(w, &err));
     ck_assert_int_eq(read_all(b.data, b.len, false, false).status, TSR_OK);
-    tsr_head_release(&h);
+    tsr_stream_head_release(&h);
     tsr_writer_free(w);
     tsr_sink_abandon(sink);
     tsr_buf_release(&b);
@@ -432,12 +432,12 @@ START_TEST(large_bodies)
         struct tsr_source *src;
         struct tsr_stream *s;
         struct tsr_stream_writer *w;
-        struct tsr_head h = {0};
+        struct tsr_stream_head h = {0};
         const struct tsr_record *rec;
         OK(tsr_sink_from_memory(&b, "memory", &sink, &err));
         OK(tsr_writer_new(sink, 1, &w, &err));
-        OK(tsr_head_set(&h.producer, "p", &err));
-        OK(tsr_head_put(w, &h, &err));
+        OK(tsr_stream_head_set(&h.producer, "p", &err));
+        OK(tsr_stream_head_put(w, &h, &err));
         OK(tsr_writer_begin(w, TSR_FPRT, NULL, &err));
         for (size_t i = 0, step = 777; i < sizes[k]; i += step, step = step * 3 % 2000003 + 1)
             OK(tsr_writer_append(w, plain + i, step < sizes[k] - i ? step : sizes[k] - i, &err));
@@ -454,7 +454,7 @@ START_TEST(large_bodies)
         ck_assert_mem_eq(body.data, plain, body.len);
         tsr_stream_close(s);
         tsr_source_close(src);
-        tsr_head_release(&h);
+        tsr_stream_head_release(&h);
         tsr_writer_free(w);
         tsr_sink_abandon(sink);
         tsr_buf_release(&b);
@@ -470,7 +470,7 @@ static enum tsr_status attempt(struct tsr_buf *out)
     struct tsr_stream_writer *w = NULL;
     struct tsr_source *src = NULL;
     struct tsr_stream *s = NULL;
-    struct tsr_head h = {0}, back = {0};
+    struct tsr_stream_head h = {0}, back = {0};
     struct tsr_json *meta = NULL;
     const struct tsr_record *rec = NULL;
     struct tsr_shape shape = {.rank = 2, .dim = {4, 5}};
@@ -478,9 +478,9 @@ static enum tsr_status attempt(struct tsr_buf *out)
     enum tsr_status status;
     TSR_GO(status, done, tsr_sink_from_memory(out, "memory", &sink, &err));
     TSR_GO(status, done, tsr_writer_new(sink, 0, &w, &err));
-    TSR_GO(status, done, tsr_head_set(&h.producer, "p", &err));
-    TSR_GO(status, done, tsr_head_add_input(&h, "x", TSR_F32, &shape, &err));
-    TSR_GO(status, done, tsr_head_put(w, &h, &err));
+    TSR_GO(status, done, tsr_stream_head_set(&h.producer, "p", &err));
+    TSR_GO(status, done, tsr_stream_head_add_input(&h, "x", TSR_F32, &shape, &err));
+    TSR_GO(status, done, tsr_stream_head_put(w, &h, &err));
     TSR_GO(status, done, tsr_json_object(&meta, &err));
     TSR_GO(status, done, tsr_writer_put(w, TSR_FPRT, meta, "abcabcabc", 9, &err));
     TSR_GO(status, done, tsr_writer_finish(w, &err));
@@ -489,14 +489,14 @@ static enum tsr_status attempt(struct tsr_buf *out)
     for (;;) {
         TSR_GO(status, done, tsr_stream_next(s, &rec, &err));
         if (rec == NULL) break;
-        if (rec->type == TSR_HEAD) TSR_GO(status, done, tsr_head_parse(rec, &back, &err));
+        if (rec->type == TSR_HEAD) TSR_GO(status, done, tsr_stream_head_parse(rec, &back, &err));
         TSR_GO(status, done, tsr_stream_load_body(s, 100, &body, &err));
     }
 done:
     tsr_buf_release(&body);
     tsr_json_free(meta);
-    tsr_head_release(&h);
-    tsr_head_release(&back);
+    tsr_stream_head_release(&h);
+    tsr_stream_head_release(&back);
     tsr_stream_close(s);
     tsr_source_close(src);
     tsr_writer_free(w);
