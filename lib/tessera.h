@@ -18,6 +18,7 @@
 #include "io/number.h"
 #include "io/sink.h"
 #include "io/source.h"
+#include "model/onnx.h"
 #include "ops/node.h"
 #include "ops/op.h"
 #include "stream/basis.h"
