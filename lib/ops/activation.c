@@ -80,7 +80,7 @@ F32(hard_sigmoid)
         y[i] = v > 1.0f ? 1.0f : v;
     }
 }
-G32(hard_sigmoid) { float a = (float)p[0]; GRAD_LOOP((w > 0.0f) & (w < 1.0f) ? a : 0.0f) }
+G32(hard_sigmoid) { float a = (float)p[0]; GRAD_LOOP(((w > 0.0f) & (w < 1.0f)) ? a : 0.0f) }
 static const struct tsr_map map_hard_sigmoid = {hard_sigmoid_par, hard_sigmoid, hard_sigmoid_slope,
                                                 hard_sigmoid_f32, hard_sigmoid_g32, NULL};
 TSR_MAP_OP(hard_sigmoid)

@@ -223,7 +223,11 @@ INLINE void rnn_backward(int64_t n, int64_t H, const float *restrict a, const fl
 KERNELS(portable, );
 #if defined(__x86_64__) && defined(__GNUC__)
 KERNELS(avx2, __attribute__((target("avx2"))));
+#ifdef __clang__ /* has no prefer-vector-width here and would ignore the whole attribute */
+KERNELS(avx512, __attribute__((target("avx512f,avx512bw,avx512dq,avx512vl"))));
+#else
 KERNELS(avx512, __attribute__((target("avx512f,avx512bw,avx512dq,avx512vl,prefer-vector-width=512"))));
+#endif
 #endif
 
 const struct tsr_rnn_fast *tsr_rnn_fast_kernels(int level)

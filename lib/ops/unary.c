@@ -261,7 +261,7 @@ static enum tsr_status clip_forward(struct tsr_op_ctx *ctx)
 
 TSR_CLONES static void clip_g32(int64_t n, float lo, float hi, const float *x, const float *gy, float *gx)
 {
-    TSR_IVDEP for (int64_t i = 0; i < n; i++) gx[i] = (x[i] >= lo) & (x[i] <= hi) ? gy[i] : 0.0f;
+    TSR_IVDEP for (int64_t i = 0; i < n; i++) gx[i] = ((x[i] >= lo) & (x[i] <= hi)) ? gy[i] : 0.0f;
 }
 
 static enum tsr_status clip_backward(struct tsr_op_ctx *ctx)

@@ -10,6 +10,7 @@
 
 #if defined(__x86_64__) && defined(__GNUC__)
 #define TSR_X86 1
+#include <cpuid.h>
 #include <immintrin.h>
 #endif
 
@@ -331,13 +332,24 @@ __attribute__((target("avx2,f16c"))) static int64_t narrow_f16(const float *s, u
         _mm_storeu_si128((__m128i *)(void *)(d + i), _mm256_cvtps_ph(_mm256_loadu_ps(s + i), _MM_FROUND_TO_NEAREST_INT));
     return i;
 }
+
+/* Older clangs do not know the name "f16c"; "avx2" includes that the system keeps the registers. */
+static bool have_f16c(void)
+{
+    static _Atomic int known; /* 0 not asked yet, 1 no, 2 yes: the instruction is slow under a hypervisor */
+    if (known == 0) {
+        unsigned a, b, c = 0, d;
+        known = 1 + (__builtin_cpu_supports("avx2") && __get_cpuid(1, &a, &b, &c, &d) && (c & bit_F16C));
+    }
+    return known == 2;
+}
 #endif
 
 static void f16_to_f32_array(const uint16_t *s, float *d, int64_t n)
 {
     int64_t i = 0;
 #ifdef TSR_X86
-    if (__builtin_cpu_supports("avx2") && __builtin_cpu_supports("f16c")) i = widen_f16(s, d, n);
+    if (have_f16c()) i = widen_f16(s, d, n);
 #endif
     for (; i < n; i++) d[i] = tsr_f16_to_f32(s[i]);
 }
@@ -346,7 +358,7 @@ static void f32_to_f16_array(const float *s, uint16_t *d, int64_t n)
 {
     int64_t i = 0;
 #ifdef TSR_X86
-    if (__builtin_cpu_supports("avx2") && __builtin_cpu_supports("f16c")) i = narrow_f16(s, d, n);
+    if (have_f16c()) i = narrow_f16(s, d, n);
 #endif
     for (; i < n; i++) d[i] = tsr_f32_to_f16(s[i]);
 }

@@ -52,7 +52,11 @@ struct vmath {
 #include "tensor/vmath_kernels.h"
 
 #define VM(name) name##_avx512
+#ifdef __clang__ /* has no prefer-vector-width here and would ignore the whole attribute */
+#define VM_TARGET __attribute__((target("avx512f,avx512dq,avx512bw,avx512vl,avx2,fma")))
+#else
 #define VM_TARGET __attribute__((target("avx512f,avx512dq,avx512bw,avx512vl,avx2,fma,prefer-vector-width=512")))
+#endif
 #define MA(a, b, c) __builtin_fmaf(a, b, c)
 #include "tensor/vmath_kernels.h"
 #endif

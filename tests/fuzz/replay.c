@@ -17,7 +17,7 @@ static unsigned long replayed;
 /* The bytes live in a block of exactly their size, so that the sanitizers see every overrun. */
 static void try_input(const uint8_t *data, size_t size)
 {
-    uint8_t *copy = malloc(size ? size : 1);
+    uint8_t *copy = calloc(1, size ? size : 1);
     if (!copy) abort();
     if (size) memcpy(copy, data, size);
     LLVMFuzzerTestOneInput(copy, size);
