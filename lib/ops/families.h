@@ -13,6 +13,7 @@
     X(batchnorm) \
     X(cast) \
     X(conv) \
+    X(linear) \
     X(matmul) \
     X(norm) \
     X(pool) \

@@ -247,6 +247,34 @@ START_TEST(rotary)
 }
 END_TEST
 
+/* tessera.Linear, the other operator that only the fusion pass makes. */
+START_TEST(linear)
+{
+    for (int form = 0; form < 4; form++) {
+        struct optest t;
+        bool trans = form & 1, relu = form & 2;
+        ot_init_domain(&t, "Linear", "tessera", 1);
+        ot_int(&t, "transB", trans);
+        if (relu) ot_string(&t, "activation", "Relu");
+        ot_in_random(&t, TSR_F32, OT_S(2, 3, 5), -1, 1);
+        ot_in_random(&t, TSR_F32, trans ? OT_S(4, 5) : OT_S(5, 4), -1, 1);
+        ot_in_random(&t, TSR_F32, OT_S(4), -1, 1);
+        ot_run(&t);
+        ot_expect_shape(&t, 0, TSR_F32, OT_S(2, 3, 4));
+        const float *x = t.in[0].data, *w = t.in[1].data, *b = t.in[2].data, *y = t.out[0].data;
+        for (int m = 0; m < 6; m++)
+            for (int n = 0; n < 4; n++) {
+                double sum = (double)b[n];
+                for (int k = 0; k < 5; k++) sum += (double)x[m * 5 + k] * (double)w[trans ? n * 5 + k : k * 4 + n];
+                if (relu && sum < 0) sum = 0;
+                ck_assert(fabs(sum - (double)y[m * 4 + n]) < 1e-6);
+            }
+        ot_check_all(&t, 2e-6);
+        ot_free(&t);
+    }
+}
+END_TEST
+
 START_TEST(refusals)
 {
     struct optest t;
@@ -273,6 +301,7 @@ int main(void)
     tcase_add_test(c, onnx_forms);
     tcase_add_test(c, masks_and_trace);
     tcase_add_test(c, rotary);
+    tcase_add_test(c, linear);
     tcase_add_test(c, refusals);
     suite_add_tcase(s, c);
     return ot_main(s);
