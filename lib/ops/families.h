@@ -11,7 +11,9 @@
     X(attention) \
     X(attention_fused) \
     X(batchnorm) \
+    X(binary) \
     X(cast) \
+    X(compare) \
     X(conv) \
     X(linear) \
     X(matmul) \
@@ -20,7 +22,8 @@
     X(rnn) \
     X(rotary) \
     X(shape) \
-    X(unary)
+    X(unary) \
+    X(variadic)
 
 #define TSR_DECLARE_FAMILY(name)            \
     extern const struct tsr_op tsr_ops_##name[]; \
