@@ -27,6 +27,7 @@
 #include "ops/node.h"
 #include "ops/op.h"
 #include "stream/basis.h"
+#include "stream/check.h"
 #include "stream/codec.h"
 #include "stream/ends.h"
 #include "stream/head.h"
