@@ -32,7 +32,7 @@ static enum tsr_status parse(const struct tsr_record *rec, struct tsr_basis *b, 
     enum tsr_status status = tsr_json_need_string(rec->meta, "hub", &b->hub, err);
     if (status == TSR_OK) status = tsr_json_need_int(rec->meta, "dim", b->anchors, TSR_MAX_ELEMENTS, &b->dim, err);
     if (status == TSR_OK) status = tsr_json_need_number(rec->meta, "lambda", 0, 1e300, &b->lambda, err);
-    if (status != TSR_OK) (void)tsr_error_prefix(err, "record BASE at byte %llu", (unsigned long long)rec->offset);
+    if (status != TSR_OK) (void)tsr_record_failed(rec, status, err);
     return status;
 }
 

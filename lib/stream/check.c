@@ -206,7 +206,6 @@ enum tsr_status tsr_stream_check_record(struct tsr_stream_check *c, struct tsr_s
                                         const struct tsr_record *rec, struct tsr_error *err)
 {
     enum tsr_status status = dispatch(c, s, rec, err);
-    if (status != TSR_OK && err != NULL && strstr(err->message, "at byte") == NULL)
-        (void)tsr_error_prefix(err, "record %s at byte %llu", rec->name, (unsigned long long)rec->offset);
+    if (status != TSR_OK && err != NULL && strstr(err->message, " at byte ") == NULL) (void)tsr_record_failed(rec, status, err);
     return status;
 }

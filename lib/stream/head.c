@@ -192,7 +192,7 @@ enum tsr_status tsr_stream_head_parse(const struct tsr_record *rec, struct tsr_s
     enum tsr_status status = parse(rec->meta, h, err);
     if (status != TSR_OK) {
         tsr_stream_head_release(h);
-        (void)tsr_error_prefix(err, "record HEAD at byte %llu", (unsigned long long)rec->offset);
+        (void)tsr_record_failed(rec, status, err);
     }
     return status;
 }

@@ -123,7 +123,7 @@ enum tsr_status tsr_inputs_parse(const struct tsr_record *rec, struct tsr_inputs
 {
     if (rec->type != TSR_INPT) return tsr_fail(err, TSR_E_USAGE, "a record %s holds no inputs", rec->name);
     enum tsr_status status = parse(rec, in, err);
-    if (status != TSR_OK) (void)tsr_error_prefix(err, "record INPT at byte %llu", (unsigned long long)rec->offset);
+    if (status != TSR_OK) (void)tsr_record_failed(rec, status, err);
     return status;
 }
 

@@ -18,26 +18,29 @@ done:
     return status;
 }
 
+static enum tsr_status parse(const struct tsr_record *rec, struct tsr_block_keys *k, struct tsr_error *err)
+{
+    int64_t count;
+    TSR_TRY(tsr_json_need_int(rec->meta, "block", 0, TSR_JSON_INT_MAX, &k->block, err));
+    TSR_TRY(tsr_json_need_int(rec->meta, "first", 0, TSR_JSON_INT_MAX, &k->first, err));
+    TSR_TRY(tsr_json_need_int(rec->meta, "count", 1, TSR_BLOCK_ROWS, &count, err));
+    k->count = (size_t)count;
+    if (rec->plain_len != k->count * TSR_KEY_LEN)
+        return tsr_fail(err, TSR_E_CORRUPT, "%lld keys are %zu bytes, its body has %llu", (long long)count,
+                        k->count * TSR_KEY_LEN, (unsigned long long)rec->plain_len);
+    return TSR_OK;
+}
+
 enum tsr_status tsr_keys_get(struct tsr_stream *s, const struct tsr_record *rec, struct tsr_block_keys *k,
                              struct tsr_error *err)
 {
-    int64_t block, first, count;
-    TSR_TRY(tsr_json_need_int(rec->meta, "block", 0, TSR_JSON_INT_MAX, &block, err));
-    TSR_TRY(tsr_json_need_int(rec->meta, "first", 0, TSR_JSON_INT_MAX, &first, err));
-    TSR_TRY(tsr_json_need_int(rec->meta, "count", 1, TSR_BLOCK_ROWS, &count, err));
-    size_t bytes = (size_t)count * TSR_KEY_LEN;
-    if (rec->plain_len != bytes)
-        return tsr_fail(err, TSR_E_CORRUPT, "record KEYS at byte %llu: %lld keys are %zu bytes, its body has %llu",
-                        (unsigned long long)rec->offset, (long long)count, bytes, (unsigned long long)rec->plain_len);
+    enum tsr_status status = parse(rec, k, err);
+    if (status != TSR_OK) return tsr_record_failed(rec, status, err);
     struct tsr_buf body = {.data = (uint8_t *)k->key, .cap = k->cap * sizeof *k->key};
-    enum tsr_status status = tsr_stream_load_body(s, bytes, &body, err);
+    status = tsr_stream_load_body(s, k->count * TSR_KEY_LEN, &body, err);
     k->key = (struct tsr_key *)body.data;
     k->cap = body.cap / sizeof *k->key;
-    TSR_TRY(status);
-    k->block = block;
-    k->first = first;
-    k->count = (size_t)count;
-    return TSR_OK;
+    return status;
 }
 
 void tsr_keys_release(struct tsr_block_keys *k)

@@ -70,6 +70,12 @@ void tsr_record_digest(const struct tsr_record *rec, char out[2 * TSR_SHA256_LEN
     tsr_hex(leaf, sizeof leaf, out);
 }
 
+enum tsr_status tsr_record_failed(const struct tsr_record *rec, enum tsr_status status, struct tsr_error *err)
+{
+    (void)tsr_error_prefix(err, "%s: record %s at byte %llu", rec->source, rec->name, (unsigned long long)rec->offset);
+    return status;
+}
+
 int tsr_stream_minor(const struct tsr_stream *s) { return s->minor; }
 
 /* Adds where in which input to a sentence about a record. */
@@ -174,6 +180,7 @@ static void fill_record(struct tsr_stream *s)
     r->segment = s->segments - 1;
     r->sequence = h->sequence;
     r->offset = tsr_source_offset(s->source);
+    r->source = tsr_source_name(s->source);
     r->plain_len = h->plain_len;
     r->stored_len = h->stored_len;
     r->meta_text = (const char *)s->bytes + TSR_HEADER_LEN;
@@ -314,12 +321,6 @@ enum tsr_status tsr_stream_next(struct tsr_stream *s, const struct tsr_record **
     return TSR_OK;
 }
 
-static enum tsr_status body_failed(struct tsr_stream *s, struct tsr_error *err)
-{
-    return tsr_error_prefix(err, "%s: record %s at byte %llu", tsr_source_name(s->source), s->record.name,
-                            (unsigned long long)s->record.offset);
-}
-
 enum tsr_status tsr_stream_read_body(struct tsr_stream *s, const uint8_t **data, size_t *n, struct tsr_error *err)
 {
     *n = 0;
@@ -329,13 +330,12 @@ enum tsr_status tsr_stream_read_body(struct tsr_stream *s, const uint8_t **data,
     size_t left = (size_t)s->header.stored_len - s->body_at, used;
     if (s->plain_left == 0) {
         if (left == 0) return TSR_OK;
-        (void)tsr_fail(err, TSR_E_CORRUPT, "%zu bytes follow the last frame", left);
-        return body_failed(s, err);
+        return tsr_record_failed(&s->record, tsr_fail(err, TSR_E_CORRUPT, "%zu bytes follow the last frame", left), err);
     }
     if (s->frame == NULL && (s->frame = tsr_malloc(TSR_FRAME_PLAIN, 1)) == NULL) return tsr_nomem(err, TSR_FRAME_PLAIN);
     size_t plain = s->plain_left < TSR_FRAME_PLAIN ? (size_t)s->plain_left : TSR_FRAME_PLAIN;
-    if (tsr_frame_unpack(s->codec, stored + s->body_at, left, s->frame, plain, &used, err) != TSR_OK)
-        return body_failed(s, err);
+    enum tsr_status status = tsr_frame_unpack(s->codec, stored + s->body_at, left, s->frame, plain, &used, err);
+    if (status != TSR_OK) return tsr_record_failed(&s->record, status, err);
     s->body_at += used;
     s->plain_left -= plain;
     *data = s->frame;
@@ -346,9 +346,9 @@ enum tsr_status tsr_stream_read_body(struct tsr_stream *s, const uint8_t **data,
 enum tsr_status tsr_stream_load_body(struct tsr_stream *s, size_t max, struct tsr_buf *out, struct tsr_error *err)
 {
     if (s->bytes != NULL && s->record.plain_len > max) {
-        (void)tsr_fail(err, TSR_E_LIMIT, "its body has %llu bytes, more than the %zu that can be taken",
+        enum tsr_status status = tsr_fail(err, TSR_E_LIMIT, "its body has %llu bytes, more than the %zu that can be taken",
                        (unsigned long long)s->record.plain_len, max);
-        return body_failed(s, err);
+        return tsr_record_failed(&s->record, status, err);
     }
     s->body_at = 0;
     s->plain_left = s->header.plain_len;
@@ -365,8 +365,8 @@ enum tsr_status tsr_stream_copy(struct tsr_stream *s, struct tsr_stream_writer *
 {
     if (s->bytes == NULL) return tsr_fail(err, TSR_E_USAGE, "there is no record that could be copied");
     if (s->record.critical && !s->record.known) {
-        (void)tsr_fail(err, TSR_E_UNSUPPORTED, "a critical record of a type this program does not know cannot be passed on");
-        return body_failed(s, err);
+        enum tsr_status status = tsr_fail(err, TSR_E_UNSUPPORTED, "a critical record of a type this program does not know cannot be passed on");
+        return tsr_record_failed(&s->record, status, err);
     }
     return tsr_writer_put_stored(to, &s->header, s->bytes + TSR_HEADER_LEN, s->length - TSR_HEADER_LEN, err);
 }

@@ -26,6 +26,7 @@ struct tsr_record {
     uint64_t segment;  /* 0 for the first stream of a concatenation */
     uint64_t sequence; /* 0 for HEAD */
     uint64_t offset;   /* of the header's first byte in the input */
+    const char *source; /* the input's name, for messages */
     uint64_t plain_len, stored_len;
     const char *meta_text; /* the JSON as stored, meta_len bytes, no NUL */
     size_t meta_len;
@@ -67,6 +68,9 @@ enum tsr_status tsr_stream_load_body(struct tsr_stream *s, size_t max, struct ts
  * what a filter does not understand it may not pass on. TSR_E_USAGE for ENDS. */
 enum tsr_status tsr_stream_copy(struct tsr_stream *s, struct tsr_stream_writer *to,
                                 struct tsr_error *err) TSR_MUST_USE;
+
+/* Puts "INPUT: record TYPE at byte N: " before the sentence in err; returns `status`. */
+enum tsr_status tsr_record_failed(const struct tsr_record *rec, enum tsr_status status, struct tsr_error *err);
 
 /* The record's leaf in the Merkle tree of its segment, as hexadecimal: SHA-256(0x00 and the
  * record's bytes as stored). The leaf of a HEAD is what lineages name a stream by. */

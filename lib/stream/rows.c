@@ -152,7 +152,7 @@ enum tsr_status tsr_rows_parse(const struct tsr_record *rec, struct tsr_rows *r,
     if (!tsr_rows_type(rec->type)) return tsr_fail(err, TSR_E_USAGE, "a record %s holds no rows", rec->name);
     enum tsr_status status = parse(rec, r, err);
     if (status != TSR_OK)
-        (void)tsr_error_prefix(err, "record %s at byte %llu", rec->name, (unsigned long long)rec->offset);
+        (void)tsr_record_failed(rec, status, err);
     return status;
 }
 
@@ -163,7 +163,8 @@ enum tsr_status tsr_rows_load(struct tsr_stream *s, const struct tsr_rows *r, fl
     enum tsr_status status = tsr_stream_load_body(s, tsr_rowset_bytes(&r->set), &body, err);
     if (status == TSR_OK) {
         status = tsr_rowset_decode(&r->set, body.data, body.len, x, err);
-        if (status != TSR_OK) (void)tsr_error_prefix(err, "%s of '%s'", tsr_type_text(r->type, type), r->layer ? r->layer : "");
+        if (status != TSR_OK)
+            (void)tsr_error_prefix(err, "%s%s%s", tsr_type_text(r->type, type), r->layer ? " of " : "", r->layer ? r->layer : "");
     }
     tsr_buf_release(&body);
     return status;
