@@ -24,6 +24,8 @@
 #include "io/sink.h"
 #include "io/source.h"
 #include "model/onnx.h"
+#include "model/onnx.h"
+#include "model/zoo.h"
 #include "ops/node.h"
 #include "ops/op.h"
 #include "stream/basis.h"

@@ -2,7 +2,7 @@
  *
  * A view of reference sample i is a function of the recipe, the sample's key and the view's
  * number v >= 1 alone: integer random numbers (base/rng.h) and float operations in a written
- * order. Views are made within a block of at most TSR_BLOCK_ROWS reference samples, because
+ * order. Views are made within a block of reference samples (at most 2048 in a stream), because
  * every second view mixes the sample with another one of its block.
  *
  *   images (C,H,W)  odd v: shift by up to +-shift on both axes (edges repeated), gain, noise
@@ -17,8 +17,6 @@
 
 #include "base/rng.h"
 #include "tensor/tensor.h"
-
-#define TSR_BLOCK_ROWS 2048
 
 struct tsr_json;
 

@@ -95,7 +95,7 @@ static enum tsr_status lesson_loss(void *arg, const uint32_t *row, int64_t n, co
         float *want = tsr_malloc((size_t)(n * c), sizeof *want), *g = grad != NULL ? grad[0].data : NULL;
         if (want == NULL) return tsr_nomem(err, (size_t)(n * c) * sizeof *want);
         gather(t->target, c, row, n, want);
-        *loss = t->tokens->kind == TSR_OUT_REGRESSION ? tsr_loss_mse(value[0]->data, want, n, c, g)
+        *loss = t->tokens->kind == TSR_KIND_REGRESSION ? tsr_loss_mse(value[0]->data, want, n, c, g)
                                                      : tsr_loss_kl(value[0]->data, want, n, c, t->opt->temperature, g);
         tsr_free(want);
     }
@@ -115,11 +115,11 @@ static enum tsr_status make_targets(struct teacher *t, struct tsr_error *err)
     if (t->target == NULL) return tsr_nomem(err, (size_t)t->lesson.n * (size_t)c * sizeof *t->target);
     gather(k->out, c, t->lesson.row, t->lesson.n, t->target);
     float temperature = t->opt->temperature;
-    if (k->kind == TSR_OUT_LOGITS) tsr_softmax_rows(t->target, t->lesson.n, c, temperature, t->target);
-    if (k->kind == TSR_OUT_PROBABILITIES)
+    if (k->kind == TSR_KIND_LOGITS) tsr_softmax_rows(t->target, t->lesson.n, c, temperature, t->target);
+    if (k->kind == TSR_KIND_PROBABILITIES)
         for (int64_t i = 0; i < (int64_t)t->lesson.n * c; i++)
             t->target[i] = logf(t->target[i] > 1e-7f ? t->target[i] : 1e-7f);
-    if (k->kind == TSR_OUT_PROBABILITIES) tsr_softmax_rows(t->target, t->lesson.n, c, temperature, t->target);
+    if (k->kind == TSR_KIND_PROBABILITIES) tsr_softmax_rows(t->target, t->lesson.n, c, temperature, t->target);
     return TSR_OK;
 }
 
@@ -198,7 +198,7 @@ static enum tsr_status blend_own(struct teacher *t, struct tsr_error *err)
             return tsr_fail(err, TSR_E_MISMATCH, "the stream and the receiver differ in their number of outputs");
         float *own = tsr_memdup(z->data, tsr_tensor_bytes(z)), *p = t->target + (int64_t)at * c;
         if (own == NULL) return tsr_nomem(err, tsr_tensor_bytes(z));
-        if (t->tokens->kind != TSR_OUT_REGRESSION) tsr_softmax_rows(own, m, c, t->opt->temperature, own);
+        if (t->tokens->kind != TSR_KIND_REGRESSION) tsr_softmax_rows(own, m, c, t->opt->temperature, own);
         for (int64_t i = 0; i < (int64_t)m * c; i++) p[i] = (p[i] + w * own[i]) / (1 + w);
         tsr_free(own);
         at += m;

@@ -3,10 +3,10 @@
 #define TSR_TRANSFER_TOKENS_H
 
 #include "hub/hub.h"
+#include "io/source.h"
+#include "stream/rowset.h"
 #include "tensor/tensor.h"
 #include "train/views.h"
-
-enum tsr_output_kind { TSR_OUT_NONE, TSR_OUT_LOGITS, TSR_OUT_PROBABILITIES, TSR_OUT_ARGMAX, TSR_OUT_REGRESSION };
 
 /* Rows are numbered: reference sample i is row i; view v of the k-th sample of the block that
  * starts at sample `first` and has `count` samples is row refs + first * views.count +
@@ -23,7 +23,7 @@ struct tsr_tokens {
     struct tsr_views views; /* count 0: none */
     size_t rows;            /* refs * (1 + views.count) */
 
-    enum tsr_output_kind kind;
+    enum tsr_row_kind kind;
     int64_t classes;
     float *out;           /* [rows, classes]; argmax: one-hot. NULL: none (mode A only) */
 
@@ -37,6 +37,11 @@ struct tsr_tokens {
     struct tsr_tensor inputs; /* [refs, ...] where the stream carries them, else zero */
 };
 
+/* Reads one stream. layer: whose hub tokens to take, NULL for the first that comes. Answers and
+ * tokens must be complete and in order. TSR_E_CORRUPT, TSR_E_UNSUPPORTED (several streams in
+ * one input), TSR_E_MISMATCH (no samples), and what the reader says. */
+enum tsr_status tsr_tokens_load(struct tsr_source *source, const char *layer, struct tsr_tokens *t,
+                                struct tsr_error *err) TSR_MUST_USE;
 void tsr_tokens_release(struct tsr_tokens *t);
 
 /* What row r is: its reference sample, its view (0: the sample itself), and its block. */

@@ -1,0 +1,364 @@
+#include "transfer/transmit.h"
+
+#include "base/mem.h"
+#include "graph/head.h"
+#include "graph/session.h"
+#include "hub/activations.h"
+#include "hub/fingerprint.h"
+#include "model/onnx.h"
+#include "stream/head.h"
+#include "stream/inputs.h"
+#include "stream/keys.h"
+#include "stream/rows.h"
+#include "tensor/blas.h"
+#include "train/loss.h"
+
+#include <string.h>
+
+#define BATCH 256
+#define GROUP_ROWS 16384 /* rows of views in one record */
+
+struct layer {
+    int32_t id;
+    int64_t width;             /* of a row; 0 until the first forward pass */
+    struct tsr_shape shape;    /* of one sample, where rows are raw */
+    struct tsr_activation_axes axes;
+    float *row;                /* GROUP_ROWS or a block of them */
+    size_t room;
+};
+
+struct tsr_transmitter {
+    const struct tsr_graph *g;
+    struct tsr_transmit_options opt;
+    struct tsr_stream_writer *w;
+    struct tsr_session *session;
+    struct layer layer[TSR_MAX_LAYERS], out; /* out: the model's outputs */
+    size_t n_layers;
+    enum tsr_row_kind kind;
+    int32_t want[TSR_MAX_LAYERS + 1];
+    size_t n_want;
+    struct tsr_views views;
+    bool began;
+    int64_t block, first, rows_done;
+    struct tsr_key *key;
+};
+
+/* Outputs are taken before a final softmax, where a linear layer stands before it. */
+static enum tsr_status find_values(struct tsr_transmitter *t, struct tsr_error *err)
+{
+    struct tsr_head head;
+    bool has_head = tsr_graph_head(t->g, &head, err) == TSR_OK;
+    t->out.id = has_head ? head.logits : t->g->output[0];
+    t->kind = t->opt.kind;
+    if (t->kind == TSR_KIND_NONE) {
+        int32_t p = t->g->value[t->out.id].producer;
+        bool soft = !has_head && p >= 0 && strcmp(t->g->node[p].op_type, "Softmax") == 0;
+        t->kind = soft ? TSR_KIND_PROBABILITIES : TSR_KIND_LOGITS;
+    }
+    if (!t->opt.outputs) t->kind = TSR_KIND_NONE;
+    else t->want[t->n_want++] = t->out.id;
+    for (size_t i = 0; i < t->opt.n_layers; i++) {
+        const char *name = t->opt.layer[i];
+        if (name[0] == '\0' && !has_head) return TSR_E_NOT_FOUND;
+        int32_t id = name[0] == '\0' ? head.features : tsr_graph_find(t->g, name);
+        if (id < 0)
+            return tsr_fail(err, TSR_E_NOT_FOUND,
+                            "the model has no tensor '%s'; tessera-inspect lists the names it has", name);
+        t->layer[t->n_layers++].id = id;
+        t->want[t->n_want++] = id;
+    }
+    if (t->n_want == 0) return tsr_fail(err, TSR_E_USAGE, "neither outputs nor a layer was asked for");
+    return TSR_OK;
+}
+
+enum tsr_status tsr_transmitter_new(const struct tsr_graph *g, const struct tsr_transmit_options *options,
+                                    struct tsr_stream_writer *w, struct tsr_transmitter **out, struct tsr_error *err)
+{
+    *out = NULL;
+    if (options->n_layers > TSR_MAX_LAYERS)
+        return tsr_fail(err, TSR_E_LIMIT, "at most %d layers can be extracted at once", TSR_MAX_LAYERS);
+    if (options->views > 0 && g->n_input != 1)
+        return tsr_fail(err, TSR_E_UNSUPPORTED, "views need a model with one input, this one has %zu; use --views 0",
+                        g->n_input);
+    struct tsr_transmitter *t = tsr_calloc(1, sizeof *t);
+    if (t == NULL) return tsr_nomem(err, sizeof *t);
+    t->g = g;
+    t->opt = *options;
+    t->w = w;
+    struct tsr_session_options so = {.pool = options->pool};
+    enum tsr_status status = find_values(t, err);
+    if (status == TSR_OK) status = tsr_session_new(g, &so, &t->session, err);
+    if (status == TSR_OK) {
+        t->key = tsr_malloc(TSR_BLOCK_ROWS, sizeof *t->key);
+        if (t->key == NULL) status = tsr_nomem(err, TSR_BLOCK_ROWS * sizeof *t->key);
+    }
+    if (status != TSR_OK) tsr_transmitter_free(t);
+    else *out = t;
+    return status;
+}
+
+void tsr_transmitter_free(struct tsr_transmitter *t)
+{
+    if (t == NULL) return;
+    for (size_t i = 0; i < t->n_layers; i++) tsr_free(t->layer[i].row);
+    tsr_free(t->out.row);
+    tsr_free(t->key);
+    tsr_session_free(t->session);
+    tsr_free(t);
+}
+
+static enum tsr_status want_float(const struct tsr_transmitter *t, int32_t id, const struct tsr_tensor *v,
+                                  struct tsr_error *err)
+{
+    if (v->dtype == TSR_F32) return TSR_OK;
+    return tsr_fail(err, TSR_E_UNSUPPORTED, "'%s' is %s; only float32 values can be extracted", t->g->value[id].name,
+                    tsr_dtype_name(v->dtype));
+}
+
+/* Stores the batch's rows of one value at row `at` of its buffer. */
+static enum tsr_status keep_rows(struct tsr_transmitter *t, struct layer *l, bool pooled, int64_t m, int64_t at,
+                                 struct tsr_error *err)
+{
+    const struct tsr_tensor *v = tsr_session_value(t->session, l->id);
+    TSR_TRY(want_float(t, l->id, v, err));
+    int64_t width = m > 0 ? tsr_tensor_count(v) / m : 0;
+    if (pooled || v->shape.rank == 0 || v->shape.dim[0] != m) {
+        TSR_TRY(tsr_activation_axes(t->g, l->id, &v->shape, m, &l->axes, err));
+        width = tsr_activation_width(&v->shape, l->axes);
+    } else {
+        l->shape.rank = v->shape.rank - 1;
+        memcpy(l->shape.dim, v->shape.dim + 1, (size_t)l->shape.rank * sizeof *l->shape.dim);
+    }
+    if (l->width == 0) l->width = width;
+    if (l->width != width || width == 0)
+        return tsr_fail(err, TSR_E_MISMATCH, "'%s' has %lld numbers a sample here and %lld before",
+                        t->g->value[l->id].name, (long long)width, (long long)l->width);
+    TSR_TRY(tsr_grow(&l->row, &l->room, (size_t)((at + m) * width), sizeof *l->row, err));
+    if (l->shape.rank > 0 || !pooled) memcpy(l->row + at * width, v->data, (size_t)(m * width) * sizeof *l->row);
+    else tsr_activation_pool(v, l->axes, l->row + at * width);
+    return TSR_OK;
+}
+
+/* Runs the model on the inputs set and keeps the rows; with_layers false: outputs only. */
+static enum tsr_status run_batch(struct tsr_transmitter *t, int64_t m, int64_t at, bool with_layers,
+                                 struct tsr_error *err)
+{
+    if (t->opt.stop != NULL && t->opt.stop()) return tsr_fail(err, TSR_E_INTERRUPTED, "interrupted");
+    size_t n = with_layers ? t->n_want : t->n_want - t->n_layers;
+    TSR_TRY(tsr_session_run(t->session, t->want, n, err));
+    if (t->kind != TSR_KIND_NONE) TSR_TRY(keep_rows(t, &t->out, false, m, at, err));
+    for (size_t i = 0; with_layers && i < t->n_layers; i++)
+        TSR_TRY(keep_rows(t, &t->layer[i], !t->opt.raw, m, at, err));
+    t->rows_done += m;
+    if (t->opt.progress != NULL) t->opt.progress(t->opt.progress_arg, t->rows_done);
+    return TSR_OK;
+}
+
+static enum tsr_status run_refs(struct tsr_transmitter *t, const struct tsr_tensor *x, size_t n_inputs,
+                                struct tsr_error *err)
+{
+    int64_t n = x[0].shape.dim[0];
+    for (int64_t at = 0; at < n; at += BATCH) {
+        int64_t m = n - at < BATCH ? n - at : BATCH;
+        for (size_t k = 0; k < n_inputs; k++) {
+            size_t each = tsr_tensor_bytes(&x[k]) / (size_t)n;
+            struct tsr_tensor part = {.dtype = x[k].dtype, .shape = x[k].shape,
+                                      .data = (char *)x[k].data + each * (size_t)at};
+            part.shape.dim[0] = m;
+            TSR_TRY(tsr_session_set_input(t->session, t->g->input[k], &part, err));
+        }
+        TSR_TRY(run_batch(t, m, at, true, err));
+    }
+    return TSR_OK;
+}
+
+static enum tsr_status put_head(struct tsr_transmitter *t, const struct tsr_tensor *x, size_t n_inputs,
+                                struct tsr_error *err)
+{
+    struct tsr_stream_head h = {.reference_count = t->opt.refs, .outputs = t->kind};
+    uint8_t digest[TSR_SHA256_LEN];
+    tsr_onnx_digest(t->g, digest);
+    tsr_hex(digest, sizeof digest, h.model_digest);
+    if (t->opt.reference_digest != NULL) memcpy(h.reference_digest, t->opt.reference_digest, TSR_DIGEST_TEXT);
+    h.classes = t->kind == TSR_KIND_NONE ? 0 : t->out.width;
+    enum tsr_status status = tsr_stream_head_set(&h.producer, t->opt.producer, err);
+    if (status == TSR_OK) status = tsr_stream_head_set(&h.blas, tsr_blas_kernel(), err);
+    if (status == TSR_OK) status = tsr_stream_head_set(&h.model, t->opt.model_name, err);
+    for (size_t k = 0; k < n_inputs && status == TSR_OK; k++) {
+        struct tsr_shape one = {.rank = x[k].shape.rank - 1};
+        memcpy(one.dim, x[k].shape.dim + 1, (size_t)one.rank * sizeof *one.dim);
+        status = tsr_stream_head_add_input(&h, t->g->value[t->g->input[k]].name, x[k].dtype, &one, err);
+    }
+    if (status == TSR_OK) status = tsr_stream_head_put(t->w, &h, err);
+    tsr_stream_head_release(&h);
+    return status;
+}
+
+static enum tsr_status put_views(struct tsr_transmitter *t, const struct tsr_tensor *x, struct tsr_error *err)
+{
+    uint32_t count = t->opt.views == TSR_VIEWS_AUTO ? tsr_views_auto(t->opt.refs > 0 ? t->opt.refs : x->shape.dim[0])
+                                                    : t->opt.views;
+    if (count == 0) return TSR_OK;
+    struct tsr_json *recipe;
+    TSR_TRY(tsr_views_default(&t->views, x, count, t->opt.seed, err));
+    TSR_TRY(tsr_views_to_json(&t->views, &recipe, err));
+    enum tsr_status status = tsr_writer_put(t->w, TSR_VIEW, recipe, NULL, 0, err);
+    tsr_json_free(recipe);
+    return status;
+}
+
+static enum tsr_status fingerprint_json(const struct tsr_fingerprint *f, struct tsr_json **out, struct tsr_error *err)
+{
+    struct tsr_json *o, *list;
+    TSR_TRY(tsr_json_object(&o, err));
+    enum tsr_status status;
+    TSR_GO(status, fail, tsr_json_set_int(o, "samples", f->samples, err));
+    TSR_GO(status, fail, tsr_json_set_number(o, "effective_rank", f->effective_rank, err));
+    TSR_GO(status, fail, tsr_json_set_number(o, "sparsity", f->sparsity, err));
+    TSR_GO(status, fail, tsr_json_set_number(o, "norm", f->norm, err));
+    TSR_GO(status, fail, tsr_json_set_array(o, "spectrum", &list, err));
+    for (int i = 0; i < f->spectrum_len; i++) TSR_GO(status, fail, tsr_json_set_number(list, NULL, f->spectrum[i], err));
+    *out = o;
+    return TSR_OK;
+fail:
+    tsr_json_free(o);
+    return status;
+}
+
+/* FPRT: two rows, the means and the standard deviations of the layer's features. */
+static enum tsr_status put_fingerprint(struct tsr_transmitter *t, const struct layer *l, int64_t n,
+                                       struct tsr_error *err)
+{
+    struct tsr_fingerprint f;
+    struct tsr_json *info = NULL;
+    const char *name = t->g->value[l->id].name;
+    float *moments = tsr_malloc((size_t)l->width, 2 * sizeof *moments);
+    if (moments == NULL) return tsr_nomem(err, (size_t)l->width * 2 * sizeof *moments);
+    enum tsr_status status = tsr_fingerprint(l->row, n, l->width, &f, moments, err);
+    if (status != TSR_OK) (void)tsr_error_prefix(err, "layer '%s'", name);
+    if (status == TSR_OK) status = fingerprint_json(&f, &info, err);
+    if (status == TSR_OK) {
+        struct tsr_rows r = {.type = TSR_FPRT, .layer = name, .info = info,
+                             .set = tsr_rowset_choose(TSR_F32, TSR_KIND_NONE, 2, (size_t)l->width, 0)};
+        status = tsr_rows_put(t->w, &r, moments, err);
+    }
+    tsr_json_free(info);
+    tsr_free(moments);
+    return status;
+}
+
+/* OUTS and ACTS of `n` samples (times n_views views from `view` on; 0: the references). */
+static enum tsr_status put_rows(struct tsr_transmitter *t, int64_t n, int64_t view, int64_t n_views,
+                                struct tsr_error *err)
+{
+    size_t rows = (size_t)(view > 0 ? n * n_views : n);
+    struct tsr_rows r = {.block = t->block, .count = n, .views = view > 0, .view = view,
+                         .n_views = view > 0 ? n_views : 0};
+    if (t->kind != TSR_KIND_NONE) {
+        size_t cols = t->kind == TSR_KIND_ARGMAX ? 1 : (size_t)t->out.width;
+        if (t->kind == TSR_KIND_ARGMAX)
+            for (size_t i = 0; i < rows; i++)
+                t->out.row[i] = (float)tsr_argmax(t->out.row + (int64_t)i * t->out.width, t->out.width);
+        r.type = TSR_OUTS;
+        r.set = tsr_rowset_choose(t->opt.dtype, t->kind, rows, cols, (size_t)t->out.width);
+        TSR_TRY(tsr_rows_put(t->w, &r, t->out.row, err));
+    }
+    for (size_t i = 0; i < t->n_layers && (view == 0 || t->opt.view_activations); i++) {
+        const struct layer *l = &t->layer[i];
+        r.type = TSR_ACTS;
+        r.layer = t->g->value[l->id].name;
+        r.rank = l->shape.rank;
+        memcpy(r.shape, l->shape.dim, sizeof l->shape.dim);
+        r.set = tsr_rowset_choose(t->opt.dtype, TSR_KIND_NONE, rows, (size_t)l->width, 0);
+        TSR_TRY(tsr_rows_put(t->w, &r, l->row, err));
+    }
+    return TSR_OK;
+}
+
+/* Answers for view v0 .. v0 + n_views - 1 of the block's samples, batch by batch. */
+static enum tsr_status run_views(struct tsr_transmitter *t, const struct tsr_tensor *x, uint32_t v0, uint32_t n_views,
+                                 struct tsr_error *err)
+{
+    int64_t m = x->shape.dim[0], total = m * n_views;
+    struct tsr_tensor batch;
+    struct tsr_shape shape = x->shape, one = {.rank = x->shape.rank - 1};
+    memcpy(one.dim, x->shape.dim + 1, (size_t)one.rank * sizeof *one.dim);
+    size_t each = tsr_tensor_bytes(x) / (size_t)m;
+    const char *from = x->data;
+    enum tsr_status status = TSR_OK;
+    for (int64_t at = 0; at < total && status == TSR_OK; at += BATCH) {
+        int64_t n = total - at < BATCH ? total - at : BATCH;
+        shape.dim[0] = n;
+        TSR_TRY(tsr_tensor_new(&batch, x->dtype, &shape, NULL, err));
+        for (int64_t i = 0; i < n; i++) {
+            uint32_t sample = (uint32_t)((at + i) % m), view = v0 + (uint32_t)((at + i) / m);
+            struct tsr_view_plan plan;
+            tsr_view_plan(&t->views, &t->key[sample], view, (uint32_t)m, &plan);
+            tsr_view_make(&t->views, &plan, x->dtype, &one, from + each * sample, from + each * plan.partner,
+                          (char *)batch.data + each * (size_t)i);
+        }
+        status = tsr_session_set_input(t->session, t->g->input[0], &batch, err);
+        if (status == TSR_OK) status = run_batch(t, n, at, t->opt.view_activations, err);
+        tsr_tensor_release(&batch);
+    }
+    return status;
+}
+
+static enum tsr_status check_block(const struct tsr_transmitter *t, const struct tsr_tensor *x, size_t n_inputs,
+                                   struct tsr_error *err)
+{
+    if (n_inputs != t->g->n_input)
+        return tsr_fail(err, TSR_E_MISMATCH, "the model has %zu inputs, %zu were given", t->g->n_input, n_inputs);
+    for (size_t k = 0; k < n_inputs; k++) {
+        int64_t bad = tsr_tensor_nonfinite(&x[k]);
+        if (x[k].shape.rank < 1 || x[k].shape.dim[0] != x[0].shape.dim[0] || x[k].shape.dim[0] < 1 ||
+            x[k].shape.dim[0] > TSR_BLOCK_ROWS)
+            return tsr_fail(err, TSR_E_MISMATCH, "input '%s' has another number of samples than the first input",
+                            t->g->value[t->g->input[k]].name);
+        if (bad >= 0)
+            return tsr_fail(err, TSR_E_NUMERIC, "sample %lld of input '%s' holds a NaN or an infinity",
+                            (long long)(t->first + bad / (tsr_tensor_count(&x[k]) / x[k].shape.dim[0])),
+                            t->g->value[t->g->input[k]].name);
+    }
+    return TSR_OK;
+}
+
+enum tsr_status tsr_transmitter_block(struct tsr_transmitter *t, const struct tsr_tensor *x, size_t n_inputs,
+                                      struct tsr_error *err)
+{
+    TSR_TRY(check_block(t, x, n_inputs, err));
+    int64_t m = x[0].shape.dim[0];
+    tsr_sample_keys(x, n_inputs, t->key);
+    TSR_TRY(run_refs(t, x, n_inputs, err));
+    if (!t->began) {
+        TSR_TRY(put_head(t, x, n_inputs, err));
+        TSR_TRY(put_views(t, x, err));
+        for (size_t i = 0; i < t->n_layers && !t->opt.raw; i++) TSR_TRY(put_fingerprint(t, &t->layer[i], m, err));
+        t->began = true;
+    }
+    struct tsr_block_keys keys = {.block = t->block, .first = t->first, .count = (size_t)m, .key = t->key};
+    TSR_TRY(tsr_keys_put(t->w, &keys, err));
+    for (size_t k = 0; k < n_inputs && t->opt.with_inputs; k++) {
+        struct tsr_inputs in = {.name = t->g->value[t->g->input[k]].name, .block = t->block, .count = m,
+                                .dtype = x[k].dtype, .shape = {.rank = x[k].shape.rank - 1}};
+        memcpy(in.shape.dim, x[k].shape.dim + 1, (size_t)in.shape.rank * sizeof *in.shape.dim);
+        TSR_TRY(tsr_inputs_put(t->w, &in, x[k].data, err));
+    }
+    TSR_TRY(put_rows(t, m, 0, 0, err));
+    bool answers = t->kind != TSR_KIND_NONE || t->opt.view_activations;
+    uint32_t group = (uint32_t)(GROUP_ROWS / m > 0 ? GROUP_ROWS / m : 1);
+    for (uint32_t v = 1; answers && v <= t->views.count; v += group) {
+        uint32_t n = t->views.count - v + 1 < group ? t->views.count - v + 1 : group;
+        TSR_TRY(run_views(t, x, v, n, err));
+        TSR_TRY(put_rows(t, m, v, n, err));
+    }
+    t->block++;
+    t->first += m;
+    return TSR_OK;
+}
+
+enum tsr_status tsr_transmitter_finish(struct tsr_transmitter *t, struct tsr_error *err)
+{
+    if (!t->began) return tsr_fail(err, TSR_E_MISMATCH, "the reference set is empty");
+    return tsr_writer_finish(t->w, err);
+}

@@ -1,0 +1,61 @@
+/* transmit.h - what a transmitter says of a reference set, as a token stream: the answers (and
+ * activations) for every reference sample and for the views derived from it.
+ *
+ * Reference samples come block by block, so memory does not grow with their number. */
+#ifndef TSR_TRANSFER_TRANSMIT_H
+#define TSR_TRANSFER_TRANSMIT_H
+
+#include "graph/graph.h"
+#include "stream/rowset.h"
+#include "stream/writer.h"
+#include "train/views.h"
+
+#define TSR_VIEWS_AUTO UINT32_MAX
+#define TSR_MAX_LAYERS 64
+
+struct tsr_transmit_options {
+    const char *model_name;     /* for HEAD; NULL: none */
+    const char *producer;       /* "tessera-extract 0.1.0" */
+    bool outputs;               /* OUTS records */
+    enum tsr_row_kind kind;     /* what they are; TSR_KIND_NONE: logits, or probabilities where the
+                                   model ends in a softmax without a linear layer; TSR_KIND_ARGMAX:
+                                   only the winning class is told */
+    const char *layer[TSR_MAX_LAYERS]; /* ACTS records: tensor names, or "" for the head's input */
+    size_t n_layers;
+    bool raw;                   /* activations unpooled, in their own shape */
+    bool view_activations;      /* ACTS for the views too */
+    uint32_t views;             /* of each sample; TSR_VIEWS_AUTO: clip(16000 / refs, 8, 640) */
+    int64_t refs;               /* samples to come, where known; else 0 */
+    const char *reference_digest; /* hexadecimal, where known; else NULL */
+    bool with_inputs;           /* INPT records */
+    enum tsr_dtype dtype;       /* of the rows: F32 F16 BF16 I8 I4 */
+    uint64_t seed;              /* of the views */
+    struct tsr_pool *pool;
+    bool (*stop)(void);
+    void (*progress)(void *arg, int64_t rows);
+    void *progress_arg;
+};
+
+struct tsr_transmitter;
+
+/* The graph and the writer are borrowed. TSR_E_NOT_FOUND: a layer that is not there. */
+enum tsr_status tsr_transmitter_new(const struct tsr_graph *g, const struct tsr_transmit_options *options,
+                                    struct tsr_stream_writer *w, struct tsr_transmitter **out,
+                                    struct tsr_error *err) TSR_MUST_USE;
+void tsr_transmitter_free(struct tsr_transmitter *t);
+
+/* One block: x[i] is [m, ...] for the graph's input i, 1 <= m <= TSR_BLOCK_ROWS, each block but
+ * the last with the same m. Views need a model with one input. */
+enum tsr_status tsr_transmitter_block(struct tsr_transmitter *t, const struct tsr_tensor *x, size_t n_inputs,
+                                      struct tsr_error *err) TSR_MUST_USE;
+/* Ends the segment. TSR_E_MISMATCH where no block came. */
+enum tsr_status tsr_transmitter_finish(struct tsr_transmitter *t, struct tsr_error *err) TSR_MUST_USE;
+
+/* The key of each of the m samples of x[0 .. n_inputs): BLAKE2b-128 over, for every input in
+ * order, its type name, rank, dimensions (as little-endian u64) and element bytes. */
+void tsr_sample_keys(const struct tsr_tensor *x, size_t n_inputs, struct tsr_key *key);
+
+/* How many views TSR_VIEWS_AUTO means for that many references. */
+uint32_t tsr_views_auto(int64_t refs);
+
+#endif
