@@ -12,6 +12,8 @@
 #include "graph/graph.h"
 #include "graph/head.h"
 #include "graph/session.h"
+#include "hub/activations.h"
+#include "hub/fingerprint.h"
 #include "hub/hub.h"
 #include "io/csv.h"
 #include "io/fd.h"
@@ -23,7 +25,6 @@
 #include "io/samples.h"
 #include "io/sink.h"
 #include "io/source.h"
-#include "model/onnx.h"
 #include "model/onnx.h"
 #include "model/zoo.h"
 #include "ops/node.h"
@@ -57,5 +58,6 @@
 #include "train/views.h"
 #include "transfer/teach.h"
 #include "transfer/tokens.h"
+#include "transfer/transmit.h"
 
 #endif
