@@ -1,0 +1,48 @@
+/* gemm_portable.c - tiles in the compiler's own vectors of four: SSE2, or whatever there is. The
+ * sums are not fused. */
+#include "tensor/gemm_isa.h"
+
+#include <string.h>
+
+typedef float vec __attribute__((vector_size(16)));
+
+static inline vec load(const float *p)
+{
+    vec v;
+    memcpy(&v, p, sizeof v);
+    return v;
+}
+static inline void store(float *p, vec v) { memcpy(p, &v, sizeof v); }
+
+/* max(v, 0) where NaN stays. */
+static inline vec relu(vec v)
+{
+    for (int i = 0; i < 4; i++) v[i] = v[i] < 0 ? 0 : v[i];
+    return v;
+}
+
+#define TARGET
+#define V vec
+#define VL 4
+#define ZERO() ((vec){0, 0, 0, 0})
+#define SET(x) ((vec){(x), (x), (x), (x)})
+#define LOAD(p) load(p)
+#define STORE(p, v) store(p, v)
+#define LOAD_LAST(p, n) load_last(p, n)
+#define STORE_LAST(p, v, n) store_last(p, v, n)
+#define FMA(a, b, c) ((a) * (b) + (c))
+#define MUL(a, b) ((a) * (b))
+#define ADD(a, b) ((a) + (b))
+#define RELU(v) relu(v)
+#define B_LAST(p, n) LOAD(p)
+#define ROWS1 6
+#define ROWS2 6
+#define ROWS4 2
+#define ROWS8 1
+#include "tensor/gemm_portable.h"
+#include "tensor/gemm_tile.h"
+
+static bool runs(void) { return true; }
+
+const struct tsr_gemm_isa tsr_gemm_portable = {"portable", runs, 4, 2, false, TILE_ROWS,
+                                               {TILE_LIST(rows), TILE_LIST(columns)}, transpose};
