@@ -103,7 +103,7 @@ static enum tsr_status find_family(const char *s, size_t n, struct tsr_zoo_spec 
 
 enum tsr_status tsr_zoo_parse(const char *text, struct tsr_zoo_spec *spec, struct tsr_error *err)
 {
-    *spec = (struct tsr_zoo_spec){.kernel = 3, .seed = 0, .length = 0};
+    *spec = (struct tsr_zoo_spec){.kernel = 3, .seed = 1};
     for (const char *p = text; *p;) {
         size_t n = strcspn(p, " \t,");
         if (n > 0 && spec->family == NULL) TSR_TRY(find_family(p, n, spec, err));
