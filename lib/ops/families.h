@@ -14,14 +14,19 @@
     X(binary) \
     X(cast) \
     X(compare) \
+    X(constant) \
     X(conv) \
+    X(gather) \
     X(linear) \
     X(matmul) \
+    X(movement) \
     X(norm) \
+    X(pad) \
     X(pool) \
     X(rnn) \
     X(rotary) \
     X(shape) \
+    X(slice) \
     X(unary) \
     X(variadic)
 
