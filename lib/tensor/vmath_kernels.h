@@ -25,7 +25,8 @@ VM_INLINE float VM(exp1)(float x)
     p = MA(p, r, 0.499999934478f);
     float y = MA(r * r, p, r) + 1.0f;
     int32_t h = k >> 1;
-    return y * vm_float((h + 127) << 23) * vm_float((k - h + 127) << 23);
+    /* unsigned: for NaN k is nonsense, and harmless */
+    return y * vm_float((int32_t)((uint32_t)(h + 127) << 23)) * vm_float((int32_t)((uint32_t)(k - h + 127) << 23));
 }
 
 /* 2 atanh(s) for s^2 <= 1/9. */
