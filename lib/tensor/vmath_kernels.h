@@ -50,8 +50,9 @@ VM_INLINE float VM(log1)(float x)
 {
     int32_t tiny = x < 0x1p-126f; /* subnormal, zero or negative */
     float v = tiny ? x * 0x1p23f : x;
-    int32_t b = vm_bits(v), e = (b - 0x3f3504f3) >> 23; /* the mantissa lies in [sqrt(1/2), sqrt(2)) */
-    float m = vm_float(b - (int32_t)((uint32_t)e << 23)), n = (float)(tiny ? e - 23 : e);
+    uint32_t b = (uint32_t)vm_bits(v); /* unsigned: negative x may wrap round, its result is NaN anyway */
+    int32_t e = (int32_t)(b - 0x3f3504f3u) >> 23; /* the mantissa lies in [sqrt(1/2), sqrt(2)) */
+    float m = vm_float((int32_t)(b - ((uint32_t)e << 23))), n = (float)(tiny ? e - 23 : e);
     float f = m - 1.0f, s = f / (m + 1.0f), u = s * s, p = 0.299270523107f;
     p = MA(p, u, 0.399747433298f);
     p = MA(p, u, 0.666668164065f);
