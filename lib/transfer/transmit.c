@@ -172,14 +172,18 @@ static enum tsr_status run_refs(struct tsr_transmitter *t, const struct tsr_tens
     return TSR_OK;
 }
 
-static enum tsr_status put_head(struct tsr_transmitter *t, const struct tsr_tensor *x, size_t n_inputs,
+static enum tsr_status put_head(struct tsr_transmitter *t, const struct tsr_tensor *x, size_t n_inputs, bool whole,
                                 struct tsr_error *err)
 {
     struct tsr_stream_head h = {.reference_count = t->opt.refs, .outputs = t->kind};
     uint8_t digest[TSR_SHA256_LEN];
     tsr_onnx_digest(t->g, digest);
     tsr_hex(digest, sizeof digest, h.model_digest);
-    if (t->opt.reference_digest != NULL) memcpy(h.reference_digest, t->opt.reference_digest, TSR_DIGEST_TEXT);
+    if (whole) {
+        h.reference_count = x[0].shape.dim[0];
+        tsr_sha256(t->key, (size_t)h.reference_count * sizeof *t->key, digest);
+        tsr_hex(digest, sizeof digest, h.reference_digest);
+    }
     h.classes = t->kind == TSR_KIND_NONE ? 0 : t->out.width;
     enum tsr_status status = tsr_stream_head_set(&h.producer, t->opt.producer, err);
     if (status == TSR_OK) status = tsr_stream_head_set(&h.blas, tsr_blas_kernel(), err);
@@ -310,11 +314,11 @@ static enum tsr_status check_block(const struct tsr_transmitter *t, const struct
     if (n_inputs != t->g->n_input)
         return tsr_fail(err, TSR_E_MISMATCH, "the model has %zu inputs, %zu were given", t->g->n_input, n_inputs);
     for (size_t k = 0; k < n_inputs; k++) {
-        int64_t bad = tsr_tensor_nonfinite(&x[k]);
         if (x[k].shape.rank < 1 || x[k].shape.dim[0] != x[0].shape.dim[0] || x[k].shape.dim[0] < 1 ||
             x[k].shape.dim[0] > TSR_BLOCK_ROWS)
             return tsr_fail(err, TSR_E_MISMATCH, "input '%s' has another number of samples than the first input",
                             t->g->value[t->g->input[k]].name);
+        int64_t bad = tsr_tensor_nonfinite(&x[k]);
         if (bad >= 0)
             return tsr_fail(err, TSR_E_NUMERIC, "sample %lld of input '%s' holds a NaN or an infinity",
                             (long long)(t->first + bad / (tsr_tensor_count(&x[k]) / x[k].shape.dim[0])),
@@ -324,14 +328,14 @@ static enum tsr_status check_block(const struct tsr_transmitter *t, const struct
 }
 
 enum tsr_status tsr_transmitter_block(struct tsr_transmitter *t, const struct tsr_tensor *x, size_t n_inputs,
-                                      struct tsr_error *err)
+                                      bool whole, struct tsr_error *err)
 {
     TSR_TRY(check_block(t, x, n_inputs, err));
     int64_t m = x[0].shape.dim[0];
     tsr_sample_keys(x, n_inputs, t->key);
     TSR_TRY(run_refs(t, x, n_inputs, err));
     if (!t->began) {
-        TSR_TRY(put_head(t, x, n_inputs, err));
+        TSR_TRY(put_head(t, x, n_inputs, whole, err));
         TSR_TRY(put_views(t, x, err));
         for (size_t i = 0; i < t->n_layers && !t->opt.raw; i++) TSR_TRY(put_fingerprint(t, &t->layer[i], m, err));
         t->began = true;

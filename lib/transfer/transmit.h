@@ -26,7 +26,6 @@ struct tsr_transmit_options {
     bool view_activations;      /* ACTS for the views too */
     uint32_t views;             /* of each sample; TSR_VIEWS_AUTO: clip(16000 / refs, 8, 640) */
     int64_t refs;               /* samples to come, where known; else 0 */
-    const char *reference_digest; /* hexadecimal, where known; else NULL */
     bool with_inputs;           /* INPT records */
     enum tsr_dtype dtype;       /* of the rows: F32 F16 BF16 I8 I4 */
     uint64_t seed;              /* of the views */
@@ -45,9 +44,10 @@ enum tsr_status tsr_transmitter_new(const struct tsr_graph *g, const struct tsr_
 void tsr_transmitter_free(struct tsr_transmitter *t);
 
 /* One block: x[i] is [m, ...] for the graph's input i, 1 <= m <= TSR_BLOCK_ROWS, each block but
- * the last with the same m. Views need a model with one input. */
+ * the last with the same m. Views need a model with one input. whole: this first block is known
+ * to be all there is, so HEAD can name the reference set's digest and size. */
 enum tsr_status tsr_transmitter_block(struct tsr_transmitter *t, const struct tsr_tensor *x, size_t n_inputs,
-                                      struct tsr_error *err) TSR_MUST_USE;
+                                      bool whole, struct tsr_error *err) TSR_MUST_USE;
 /* Ends the segment. TSR_E_MISMATCH where no block came. */
 enum tsr_status tsr_transmitter_finish(struct tsr_transmitter *t, struct tsr_error *err) TSR_MUST_USE;
 

@@ -1,0 +1,200 @@
+/* tessera-decode - teaches a receiver from a token stream. */
+#include "shared/feed.h"
+
+#include <math.h>
+#include <string.h>
+
+static const char *const modes[] = {"auto", "a", "b", "both", NULL};
+static const char *const budgets[] = {"quick", "quality", NULL};
+
+static struct {
+    const char *model, *layer, *lr;
+    struct tsr_strings refs;
+    int64_t steps, batch;
+    double hub_weight, temperature, retain;
+    int mode, budget;
+    bool stitch, keep_zeros, no_head;
+} set = {.hub_weight = 1, .temperature = 1, .budget = 1};
+
+static const struct tsr_option options[] = {
+    TSR_STRING('m', "model", "FILE", &set.model, "the receiver, an ONNX model"),
+    TSR_LIST('r', "refs", "FILE", &set.refs, "the reference inputs, in any order (default: those in the stream)"),
+    TSR_CHOICE(0, "mode", "MODE", &set.mode, modes, "a: hub tokens, b: outputs, both; auto: outputs where there are some"),
+    TSR_CHOICE(0, "budget", "NAME", &set.budget, budgets, "quick, or quality (default)"),
+    TSR_INT(0, "steps", "N", &set.steps, 0, 100000000, "optimiser steps; overrides --budget"),
+    TSR_INT(0, "batch", "N", &set.batch, 0, 65536, "rows a step (default: 64)"),
+    TSR_STRING(0, "lr", "RATE", &set.lr, "learning rate, or 'auto': tried on held-out tokens (default: auto)"),
+    TSR_DOUBLE(0, "temperature", "T", &set.temperature, 0.01, 100, "of the softmax on both sides (default: 1)"),
+    TSR_DOUBLE(0, "hub-weight", "W", &set.hub_weight, 0, 1e6, "weight of the hub tokens in modes a and both (default: 1)"),
+    TSR_DOUBLE(0, "retain", "W", &set.retain, 0, 1e6, "weight of what the receiver itself answered before (default: 0)"),
+    TSR_FLAG(0, "keep-zeros", &set.keep_zeros, "weights that are zero stay zero"),
+    TSR_FLAG(0, "no-head-refit", &set.no_head, "do not try the closed-form last layer"),
+    TSR_STRING('l', "layer", "TENSOR", &set.layer, "whose hub tokens to use (default: the first in the stream)"),
+    TSR_FLAG(0, "stitch", &set.stitch, "no training: the receiver's head on decoded tokens, outputs as .npy"),
+};
+
+static bool stopped(void) { return tsr_cli_stop != 0; }
+
+static void show(void *arg, int64_t step, int64_t steps, double loss)
+{
+    (void)steps;
+    (void)loss;
+    tsr_progress_update(arg, step);
+}
+
+/* Everything a run works on. */
+struct work {
+    struct tsr_graph *g;
+    struct tsr_tokens tokens;
+    struct tsr_tensor refs;
+    struct tsr_key *key;
+    struct tsr_sink *out;
+};
+
+static enum tsr_status load_refs(struct tsr_cli *cli, struct work *k, struct tsr_error *err)
+{
+    struct tsr_feed feed;
+    enum tsr_status status = TSR_OK;
+    if (k->g->n_input != 1)
+        return tsr_fail(err, TSR_E_UNSUPPORTED, "the receiver has %zu inputs; one is what can be taught", k->g->n_input);
+    if (set.refs.n > 0) {
+        status = tsr_feed_open(&feed, cli, k->g, (int)set.refs.n, (char *const *)(uintptr_t)set.refs.item, err);
+        if (status == TSR_OK) status = tsr_feed_all(&feed, &k->refs, err);
+        tsr_feed_close(&feed);
+    } else if (k->tokens.inputs.dtype != TSR_NONE) {
+        k->refs = tsr_tensor_share(&k->tokens.inputs);
+    } else {
+        return tsr_fail(err, TSR_E_USAGE,
+                        "the stream does not carry the reference inputs; give them with --refs FILE");
+    }
+    TSR_TRY(status);
+    if (k->refs.shape.dim[0] < 1) return tsr_fail(err, TSR_E_MISMATCH, "the reference set is empty");
+    k->key = tsr_malloc((size_t)k->refs.shape.dim[0], sizeof *k->key);
+    if (k->key == NULL) return tsr_nomem(err, (size_t)k->refs.shape.dim[0] * sizeof *k->key);
+    tsr_sample_keys(&k->refs, 1, k->key);
+    return TSR_OK;
+}
+
+static enum tsr_status settings(struct tsr_cli *cli, const struct tsr_tokens *tokens, struct tsr_teach_options *o,
+                                struct tsr_error *err)
+{
+    *o = tsr_teach_defaults(set.budget == 1);
+    o->outputs = set.mode == 2 || set.mode == 3 || (set.mode == 0 && tokens->out != NULL);
+    o->hub = set.mode == 1 || set.mode == 3 || (set.mode == 0 && tokens->out == NULL);
+    o->hub_weight = (float)set.hub_weight;
+    o->temperature = (float)set.temperature;
+    o->retain = (float)set.retain;
+    o->keep_zeros = set.keep_zeros;
+    o->refit_head = !set.no_head;
+    o->seed = (uint64_t)cli->seed;
+    o->pool = cli->pool;
+    o->stop = stopped;
+    if (set.steps > 0) o->steps = set.steps;
+    if (set.batch > 0) o->batch = set.batch;
+    if (set.lr != NULL && strcmp(set.lr, "auto") != 0) {
+        double lr;
+        TSR_TRY(tsr_parse_double("option '--lr'", set.lr, 1e-9, 100, &lr, err));
+        o->rate.list[0] = (float)lr;
+        o->rate.n = 1;
+    }
+    return TSR_OK;
+}
+
+static enum tsr_status put_report(struct tsr_cli *cli, const struct tsr_teach_report *r, struct tsr_error *err)
+{
+    struct tsr_json *line, *rates;
+    tsr_cli_note(cli, "%lld steps at rate %g on %zu rows: held-out loss %.5f, before %.5f%s", (long long)r->steps,
+                 (double)r->rate.best, r->rows, r->after, r->before, r->head_refitted ? ", head refitted" : "");
+    TSR_TRY(tsr_json_object(&line, err));
+    enum tsr_status status;
+    TSR_GO(status, done, tsr_json_set_string(line, "schema", "tessera-decode.result/1", err));
+    TSR_GO(status, done, tsr_json_set_int(line, "refs_used", r->refs_used, err));
+    TSR_GO(status, done, tsr_json_set_int(line, "refs_missing", r->refs_missing, err));
+    TSR_GO(status, done, tsr_json_set_int(line, "rows", (int64_t)r->rows, err));
+    TSR_GO(status, done, tsr_json_set_int(line, "held_out", (int64_t)r->held, err));
+    TSR_GO(status, done, tsr_json_set_int(line, "steps", r->steps, err));
+    TSR_GO(status, done, tsr_json_set_number(line, "lr", (double)r->rate.best, err));
+    TSR_GO(status, done, tsr_json_set_array(line, "trials", &rates, err));
+    for (size_t i = 0; r->rate.n > 1 && i < r->rate.n; i++)
+        TSR_GO(status, done, isfinite(r->rate.loss[i]) ? tsr_json_set_number(rates, NULL, r->rate.loss[i], err)
+                                                       : tsr_json_set_null(rates, NULL, err));
+    if (isfinite(r->before)) TSR_GO(status, done, tsr_json_set_number(line, "held_out_before", r->before, err));
+    if (isfinite(r->after)) TSR_GO(status, done, tsr_json_set_number(line, "held_out_after", r->after, err));
+    TSR_GO(status, done, tsr_json_set_bool(line, "head_refitted", r->head_refitted, err));
+    status = tsr_cli_report(cli, line, err);
+done:
+    tsr_json_free(line);
+    return status;
+}
+
+static enum tsr_status teach(struct tsr_cli *cli, struct work *k, struct tsr_error *err)
+{
+    struct tsr_teach_options o;
+    struct tsr_teach_report report;
+    struct tsr_progress progress;
+    TSR_TRY(settings(cli, &k->tokens, &o, err));
+    tsr_progress_begin(&progress, cli, "teaching", "steps", o.steps);
+    o.progress = show;
+    o.progress_arg = &progress;
+    enum tsr_status status = tsr_teach(k->g, &k->tokens, &k->refs, k->key, &o, &report, err);
+    tsr_progress_end(&progress);
+    TSR_TRY(status);
+    if (report.refs_missing > 0)
+        tsr_cli_warn(cli, "%u of the stream's %u samples are not among the references; the rest was used",
+                     report.refs_missing, report.refs_missing + report.refs_used);
+    TSR_TRY(tsr_onnx_save(k->g, k->out, err));
+    return put_report(cli, &report, err);
+}
+
+static enum tsr_status stitch(struct tsr_cli *cli, struct work *k, struct tsr_error *err)
+{
+    struct tsr_stitch_report report;
+    struct tsr_tensor z = {.dtype = TSR_F32, .shape = {.rank = 2, .dim = {k->tokens.refs, 0}}};
+    float *out;
+    TSR_TRY(tsr_stitch(k->g, &k->tokens, &k->refs, k->key, cli->pool, &out, &z.shape.dim[1], &report, err));
+    if (!report.exact)
+        tsr_cli_warn(cli, "%lld of the stream's %lld anchors are among the references; the decoder was regressed",
+                     (long long)report.anchors_held, (long long)k->tokens.anchors);
+    z.data = out;
+    enum tsr_status status = tsr_npy_save(k->out, &z, err);
+    tsr_free(out);
+    return status;
+}
+
+static enum tsr_status run(struct tsr_cli *cli, struct tsr_error *err)
+{
+    struct work k = {0};
+    struct tsr_source *in = NULL;
+    enum tsr_status status;
+    if (set.model == NULL) return tsr_fail(err, TSR_E_USAGE, "which receiver? Give --model FILE");
+    TSR_GO(status, done, tsr_onnx_load(set.model, &k.g, err));
+    TSR_GO(status, done, tsr_cli_input(cli, cli->argc > 0 ? cli->argv[0] : NULL, TSR_BINARY, &in, err));
+    TSR_GO(status, done, tsr_tokens_load(in, set.layer, &k.tokens, err));
+    TSR_GO(status, done, load_refs(cli, &k, err));
+    TSR_GO(status, done, tsr_cli_output(cli, TSR_BINARY, &k.out, err));
+    TSR_GO(status, done, set.stitch ? stitch(cli, &k, err) : teach(cli, &k, err));
+    status = tsr_sink_close(k.out, err);
+    k.out = NULL;
+done:
+    tsr_sink_abandon(k.out);
+    tsr_source_close(in);
+    tsr_tokens_release(&k.tokens);
+    tsr_tensor_release(&k.refs);
+    tsr_free(k.key);
+    tsr_graph_free(k.g);
+    return status;
+}
+
+static const struct tsr_program program = {
+    .name = "tessera-decode",
+    .purpose = "teach a receiver from a token stream",
+    .usage = "-m MODEL -r REFERENCES -o TAUGHT [STREAM]\n--stitch -m MODEL -r REFERENCES -o OUTPUTS.npy [STREAM]",
+    .takes = TSR_TAKES_ALL | TSR_TAKES_OUTPUT | TSR_TAKES_THREADS | TSR_TAKES_PROGRESS | TSR_TAKES_SEED |
+             TSR_TAKES_REPORT,
+    .options = options,
+    .n_options = TSR_LENGTH(options),
+    .max_operands = 1,
+    .run = run,
+};
+
+int main(int argc, char **argv) { return tsr_cli_main(&program, argc, argv); }

@@ -1,0 +1,157 @@
+/* tessera-extract - what a transmitter says of a reference set, as a stream. */
+#include "shared/feed.h"
+
+#include <string.h>
+
+static const char *const modes[] = {"a", "b", "both", NULL};
+static const char *const precisions[] = {"f32", "f16", "bf16", "int8", "int4", NULL};
+static const enum tsr_dtype dtypes[] = {TSR_F32, TSR_F16, TSR_BF16, TSR_I8, TSR_I4};
+static const char *const kinds[] = {"auto", "logits", "probabilities", "argmax", "regression", NULL};
+
+static struct {
+    const char *model, *outputs, *views, *emit;
+    struct tsr_strings layers, activations;
+    int64_t classes;
+    int mode, to, kind;
+    bool view_activations, raw, with_inputs;
+} set = {.mode = 2};
+
+static const struct tsr_option options[] = {
+    TSR_STRING('m', "model", "FILE", &set.model, "the transmitter, an ONNX model"),
+    TSR_CHOICE(0, "mode", "MODE", &set.mode, modes, "a: activations, b: outputs, both (default)"),
+    TSR_LIST('l', "layer", "TENSOR", &set.layers, "extract this tensor (repeatable; default: the head's input)"),
+    TSR_STRING(0, "views", "K", &set.views, "derived inputs a sample, or 'auto' by their number (default: 0)"),
+    TSR_FLAG(0, "view-activations", &set.view_activations, "extract activations for the views, too"),
+    TSR_FLAG(0, "raw", &set.raw, "activations in their own shape, not pooled to a vector"),
+    TSR_CHOICE(0, "kind", "KIND", &set.kind, kinds, "what the outputs are; argmax tells only the class (default: auto)"),
+    TSR_CHOICE(0, "to", "TYPE", &set.to, precisions, "precision of the rows (default: f32)"),
+    TSR_FLAG(0, "with-inputs", &set.with_inputs, "ship the reference inputs in the stream"),
+    TSR_STRING(0, "outputs", "FILE", &set.outputs, "no model: outputs that another framework computed (.npy)"),
+    TSR_LIST(0, "activations", "NAME=FILE", &set.activations, "no model: activations of tensor NAME (.npy)"),
+    TSR_INT(0, "classes", "N", &set.classes, 0, 1 << 24, "number of classes of argmax outputs given by --outputs"),
+    TSR_STRING(0, "emit-views", "FILE", &set.emit, "write samples and views as .npy for another framework to answer"),
+};
+
+static bool stopped(void) { return tsr_cli_stop != 0; }
+
+static void show(void *arg, int64_t rows) { tsr_progress_update(arg, rows); }
+
+static enum tsr_status view_count(uint32_t *out, struct tsr_error *err)
+{
+    int64_t k = 0;
+    *out = 0;
+    if (set.views == NULL) return TSR_OK;
+    if (strcmp(set.views, "auto") == 0) {
+        *out = TSR_VIEWS_AUTO;
+        return TSR_OK;
+    }
+    TSR_TRY(tsr_parse_int("option '--views'", set.views, 0, 100000, &k, err));
+    *out = (uint32_t)k;
+    return TSR_OK;
+}
+
+/* "teacher" of "dir/teacher.onnx". */
+static const char *base_name(const char *path)
+{
+    const char *slash = strrchr(path, '/');
+    return slash != NULL ? slash + 1 : path;
+}
+
+static enum tsr_status settings(struct tsr_cli *cli, struct tsr_transmit_options *o, struct tsr_error *err)
+{
+    *o = (struct tsr_transmit_options){
+        .producer = "tessera-extract " TSR_VERSION,
+        .model_name = set.model != NULL ? base_name(set.model) : NULL,
+        .outputs = set.mode != 0,
+        .kind = (enum tsr_row_kind)set.kind,
+        .raw = set.raw,
+        .view_activations = set.view_activations,
+        .with_inputs = set.with_inputs,
+        .dtype = dtypes[set.to],
+        .seed = (uint64_t)cli->seed,
+        .pool = cli->pool,
+        .stop = stopped,
+        .progress = show,
+    };
+    TSR_TRY(view_count(&o->views, err));
+    if (set.mode == 1) {
+        if (set.layers.n > 0) return tsr_fail(err, TSR_E_USAGE, "--layer asks for activations, --mode b for none");
+        return TSR_OK;
+    }
+    if (set.layers.n > TSR_MAX_LAYERS) return tsr_fail(err, TSR_E_USAGE, "more than %d layers", TSR_MAX_LAYERS);
+    for (size_t i = 0; i < set.layers.n; i++) o->layer[o->n_layers++] = set.layers.item[i];
+    if (o->n_layers == 0) o->layer[o->n_layers++] = "";
+    return TSR_OK;
+}
+
+static enum tsr_status pump(struct tsr_cli *cli, struct tsr_feed *feed, struct tsr_transmitter *t, struct tsr_error *err)
+{
+    struct tsr_tensor x[TSR_FEED_INPUTS];
+    bool first = true;
+    do {
+        int64_t m;
+        TSR_TRY(tsr_cli_poll(err));
+        enum tsr_status status = tsr_feed_next(feed, TSR_BLOCK_ROWS, x, &m, err);
+        if (status == TSR_OK && m > 0)
+            status = tsr_transmitter_block(t, x, feed->n_inputs, first && feed->ended, err);
+        for (size_t k = 0; k < feed->n_inputs; k++) tsr_tensor_release(&x[k]);
+        TSR_TRY(status);
+        first = false;
+        if (m == 0) break;
+    } while (!feed->ended);
+    (void)cli;
+    return tsr_transmitter_finish(t, err);
+}
+
+static enum tsr_status from_model(struct tsr_cli *cli, struct tsr_error *err)
+{
+    struct tsr_graph *g = NULL;
+    struct tsr_feed feed = {.n_inputs = 0};
+    struct tsr_sink *out = NULL;
+    struct tsr_stream_writer *w = NULL;
+    struct tsr_transmitter *t = NULL;
+    struct tsr_transmit_options o;
+    struct tsr_progress progress;
+    enum tsr_status status;
+    TSR_TRY(settings(cli, &o, err));
+    TSR_GO(status, done, tsr_onnx_load(set.model, &g, err));
+    TSR_GO(status, done, tsr_feed_open(&feed, cli, g, cli->argc, cli->argv, err));
+    TSR_GO(status, done, tsr_cli_output(cli, TSR_BINARY, &out, err));
+    TSR_GO(status, done, tsr_writer_new(out, 0, &w, err));
+    o.refs = feed.count > 0 ? feed.count : 0;
+    tsr_progress_begin(&progress, cli, "extracting", "rows", 0);
+    o.progress_arg = &progress;
+    status = tsr_transmitter_new(g, &o, w, &t, err);
+    if (status == TSR_OK) status = pump(cli, &feed, t, err);
+    tsr_progress_end(&progress);
+    if (status == TSR_OK) {
+        status = tsr_sink_close(out, err);
+        out = NULL;
+    }
+done:
+    tsr_transmitter_free(t);
+    tsr_writer_free(w);
+    tsr_sink_abandon(out);
+    tsr_feed_close(&feed);
+    tsr_graph_free(g);
+    return status;
+}
+
+static enum tsr_status run(struct tsr_cli *cli, struct tsr_error *err)
+{
+    if (set.model != NULL) return from_model(cli, err);
+    return tsr_fail(err, TSR_E_USAGE, "which transmitter? Give --model FILE, or --outputs and --activations");
+}
+
+static const struct tsr_program program = {
+    .name = "tessera-extract",
+    .purpose = "extract outputs and activations of a transmitter",
+    .usage = "-m MODEL [INPUT=]FILE ...",
+    .takes = TSR_TAKES_ALL | TSR_TAKES_OUTPUT | TSR_TAKES_THREADS | TSR_TAKES_PROGRESS | TSR_TAKES_SEED,
+    .options = options,
+    .n_options = TSR_LENGTH(options),
+    .max_operands = -1,
+    .run = run,
+};
+
+int main(int argc, char **argv) { return tsr_cli_main(&program, argc, argv); }
