@@ -56,6 +56,8 @@
 #include "train/params.h"
 #include "train/rate.h"
 #include "train/views.h"
+#include "transfer/encode.h"
+#include "transfer/stitch.h"
 #include "transfer/teach.h"
 #include "transfer/tokens.h"
 #include "transfer/transmit.h"
