@@ -4,7 +4,7 @@
  * Inputs Q, K, V and an optional additive mask that broadcasts to [B,H,T,S]. The transposes are
  * strides: axes_q, axes_k and axes_v say which axis of the input is B, H, T (S) and D; axes_y says
  * which of B, H, T, D each axis of the output is. With the attribute `packed` = axis, input 0 holds
- * Q, K and V as three slices along that axis (attribute `parts`: which is which), axes_q names the
+ * Q, K and V as slices along that axis (attribute `parts`: which is which), axes_q names the
  * others and inputs 1 and 2 are absent. `scale` is 1/sqrt(D) where absent; `causal` hides later keys.
  */
 #include <math.h>
@@ -53,7 +53,7 @@ static void *shifted(const struct tsr_tensor *t, int64_t elements)
     return t && t->data ? (char *)t->data + tsr_dtype_bytes(t->dtype, elements) : NULL;
 }
 
-/* Three slices of input 0. `slice` gets the element offsets of Q, K and V. */
+/* Slices of input 0. `slice` gets the element offsets of Q, K and V. */
 static enum tsr_status view_packed(struct tsr_op_ctx *ctx, struct tsr_sdpa *a, int64_t dim[4], int64_t slice[3])
 {
     int64_t stride[TSR_MAX_RANK];
@@ -62,9 +62,11 @@ static enum tsr_status view_packed(struct tsr_op_ctx *ctx, struct tsr_sdpa *a, i
     TSR_TRY(tsr_op_need(ctx, 0, TSR_MASK_REAL));
     const struct tsr_tensor *t = ctx->in[0];
     if (t->shape.rank != 5) return tsr_op_fail(ctx, TSR_E_MISMATCH, "input 0 has %d dimensions instead of 5", t->shape.rank);
-    TSR_TRY(tsr_op_axis(ctx, tsr_node_int(ctx->node, "packed", 0), 5, &across));
+    int64_t named = tsr_node_int(ctx->node, "packed", 0);
+    if (named < 0 || named > 4) return tsr_op_fail(ctx, TSR_E_CORRUPT, "the attribute 'packed' names no axis");
+    across = (int)named;
     TSR_TRY(read_axes(ctx, "axes_q", 5, across, axis));
-    if (t->shape.dim[across] != 3) return tsr_op_fail(ctx, TSR_E_MISMATCH, "input 0 does not hold 3 slices");
+    const int64_t slices = t->shape.dim[across];
     tsr_arg_strides(&t->shape, stride);
     for (int k = 0; k < 4; k++) dim[k] = t->shape.dim[axis[k]];
     struct tsr_sdpa_view v = {NULL, stride[axis[0]], stride[axis[1]], stride[axis[2]], stride[axis[3]]};
@@ -74,7 +76,8 @@ static enum tsr_status view_packed(struct tsr_op_ctx *ctx, struct tsr_sdpa *a, i
     if (dim[3] == 1) v.sd = 1;
     for (int i = 0; i < 3; i++) {
         int64_t p = part && n == 3 ? part[i] : i;
-        if (p < 0 || p > 2 || (seen >> p & 1)) return tsr_op_fail(ctx, TSR_E_CORRUPT, "the attribute 'parts' is no permutation");
+        if (p < 0 || p >= slices || p > 31 || (seen >> p & 1))
+            return tsr_op_fail(ctx, TSR_E_MISMATCH, "the attribute 'parts' does not name three of the %lld slices", (long long)slices);
         seen |= 1u << p;
         slice[i] = p * stride[across];
         *to[i] = v;
@@ -102,7 +105,7 @@ static enum tsr_status view_mask(struct tsr_op_ctx *ctx, struct tsr_sdpa *a)
 
 struct described {
     struct tsr_sdpa a;
-    bool packed;
+    bool packed, partly; /* partly: there are slices that nobody uses */
     int64_t slice[3];
     struct tsr_shape y;
     int64_t y_stride[4]; /* of B, H, T, D */
@@ -118,6 +121,7 @@ static enum tsr_status describe(struct tsr_op_ctx *ctx, struct described *d)
     d->packed = tsr_node_attr(ctx->node, "packed") != NULL;
     if (d->packed) {
         TSR_TRY(view_packed(ctx, a, q, d->slice));
+        d->partly = ctx->in[0]->shape.dim[tsr_node_int(ctx->node, "packed", 0)] > 3;
         memcpy(k, q, sizeof k);
         memcpy(v, q, sizeof v);
     } else {
@@ -192,6 +196,7 @@ static enum tsr_status backward(struct tsr_op_ctx *ctx)
     }
     a->probs = ctx->saved[0].data;
     a->dy = view_output(&d, ctx->gout[0]->data);
+    if (d.partly && ctx->want_gin[0]) memset(ctx->gin[0].data, 0, tsr_tensor_bytes(&ctx->gin[0]));
     aim(ctx, &d, 0, &a->q, &a->dq);
     aim(ctx, &d, 1, &a->k, &a->dk);
     aim(ctx, &d, 2, &a->v, &a->dv);

@@ -1,0 +1,363 @@
+/* fuse.c - copies a graph, lets the passes rewrite the copy and finishes it. */
+#include "graph/fuse.h"
+
+#include <math.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "base/mem.h"
+#include "graph/fuse_impl.h"
+
+/* ---- the copy ------------------------------------------------------------------------------- */
+
+static char *copy_text(const char *s, bool *ok)
+{
+    char *p = s ? tsr_strdup(s) : NULL;
+    if (s && !p) *ok = false;
+    return p;
+}
+
+static void *copy_block(const void *p, size_t n, size_t size, bool *ok)
+{
+    void *q = p ? tsr_memdup(p, n * size) : NULL;
+    if (p && !q) *ok = false;
+    return q;
+}
+
+static bool copy_attr(const struct tsr_attr *a, struct tsr_attr *to)
+{
+    bool ok = true;
+    *to = (struct tsr_attr){.type = a->type, .n = a->n, .i = a->i, .f = a->f};
+    to->name = copy_text(a->name, &ok);
+    to->s = copy_text(a->s, &ok);
+    to->ints = copy_block(a->ints, a->n, sizeof *a->ints, &ok);
+    to->floats = copy_block(a->floats, a->n, sizeof *a->floats, &ok);
+    if (a->strings) {
+        to->strings = tsr_calloc(a->n, sizeof *to->strings);
+        ok = ok && to->strings;
+        for (size_t i = 0; to->strings && i < a->n; i++) to->strings[i] = copy_text(a->strings[i], &ok);
+    }
+    if (a->type == TSR_ATTR_TENSOR) to->t = tsr_tensor_share(&a->t);
+    return ok;
+}
+
+static bool copy_node(const struct tsr_node *node, struct tsr_node *to)
+{
+    bool ok = true;
+    *to = (struct tsr_node){.opset = node->opset, .op = node->op, .n_in = node->n_in, .n_out = node->n_out};
+    to->name = copy_text(node->name, &ok);
+    to->op_type = copy_text(node->op_type, &ok);
+    to->domain = copy_text(node->domain, &ok);
+    to->in = copy_block(node->in, (size_t)node->n_in, sizeof *node->in, &ok);
+    to->out = copy_block(node->out, (size_t)node->n_out, sizeof *node->out, &ok);
+    to->attr = node->n_attr ? tsr_calloc(node->n_attr, sizeof *to->attr) : NULL;
+    if (node->n_attr && !to->attr) return false;
+    for (; ok && to->n_attr < node->n_attr; to->n_attr++) ok = copy_attr(&node->attr[to->n_attr], &to->attr[to->n_attr]);
+    return ok;
+}
+
+static enum tsr_status copy_values(const struct tsr_graph *g, struct tsr_graph *to, struct tsr_error *err)
+{
+    for (size_t i = 0; i < g->n_value; i++) {
+        const struct tsr_value *v = &g->value[i];
+        int32_t id;
+        bool ok = true;
+        TSR_TRY(tsr_graph_value(to, v->name, &id, err));
+        if ((size_t)id != i) return tsr_fail(err, TSR_E_INTERNAL, "the value '%s' is in the graph twice", v->name);
+        struct tsr_value *w = &to->value[i];
+        w->producer = v->producer;
+        w->is_input = v->is_input;
+        w->is_output = v->is_output;
+        w->is_init = v->is_init;
+        w->trainable = v->trainable;
+        w->dtype = v->dtype;
+        w->shape = v->shape;
+        if (v->is_init) w->init = tsr_tensor_share(&v->init);
+        for (int k = 0; k < TSR_MAX_RANK; k++) w->dim_name[k] = copy_text(v->dim_name[k], &ok);
+        if (!ok) return tsr_nomem(err, sizeof *w);
+    }
+    return TSR_OK;
+}
+
+static enum tsr_status copy_graph(const struct tsr_graph *g, struct tsr_graph **out, struct tsr_error *err)
+{
+    enum tsr_status status;
+    bool ok = true;
+    TSR_TRY(tsr_graph_new(out, err));
+    struct tsr_graph *to = *out;
+    to->name = copy_text(g->name, &ok);
+    to->ir_version = g->ir_version;
+    for (size_t i = 0; i < g->n_opset; i++)
+        TSR_GO(status, fail, tsr_graph_opset(to, g->opset[i].domain, g->opset[i].version, err));
+    TSR_GO(status, fail, copy_values(g, to, err));
+    to->input = copy_block(g->input, g->n_input, sizeof *g->input, &ok);
+    to->output = copy_block(g->output, g->n_output, sizeof *g->output, &ok);
+    to->n_input = to->cap_input = g->n_input;
+    to->n_output = to->cap_output = g->n_output;
+    TSR_GO(status, fail, tsr_grow(&to->node, &to->cap_node, g->n_node + 1, sizeof *to->node, err));
+    for (size_t i = 0; ok && i < g->n_node; i++) ok = copy_node(&g->node[i], &to->node[to->n_node++]);
+    if (ok) return TSR_OK;
+    status = tsr_nomem(err, g->n_node * sizeof *g->node);
+fail:
+    tsr_graph_free(to);
+    *out = NULL;
+    return status;
+}
+
+/* ---- looking at it -------------------------------------------------------------------------- */
+
+enum tsr_status tsr_fuse_refresh(struct tsr_fuse *f)
+{
+    struct tsr_graph *g = f->g;
+    size_t had = f->cap_keep;
+    TSR_TRY(tsr_grow(&f->keep, &f->cap_keep, g->n_value + 1, sizeof *f->keep, f->err));
+    if (f->cap_keep > had) memset(f->keep + had, 0, (f->cap_keep - had) * sizeof *f->keep);
+    TSR_TRY(tsr_grow(&f->uses, &f->cap_uses, g->n_value + 1, sizeof *f->uses, f->err));
+    TSR_TRY(tsr_grow(&f->reader, &f->cap_reader, g->n_value + 1, sizeof *f->reader, f->err));
+    TSR_TRY(tsr_grow(&f->live, &f->cap_live, g->n_node + 1, sizeof *f->live, f->err));
+    memset(f->uses, 0, g->n_value * sizeof *f->uses);
+    for (size_t v = 0; v < g->n_value; v++) f->reader[v] = -1, g->value[v].producer = -1;
+    for (size_t i = g->n_node; i-- > 0;) { /* the nodes stay in order */
+        const struct tsr_node *node = &g->node[i];
+        f->live[i] = false;
+        for (int k = 0; k < node->n_out; k++)
+            if (node->out[k] >= 0 && (f->keep[node->out[k]] || f->uses[node->out[k]] > 0)) f->live[i] = true;
+        if (!f->live[i]) continue;
+        for (int k = 0; k < node->n_out; k++)
+            if (node->out[k] >= 0) g->value[node->out[k]].producer = (int32_t)i;
+        for (int k = 0; k < node->n_in; k++) {
+            if (node->in[k] < 0) continue;
+            if (f->uses[node->in[k]]++ == 0) f->reader[node->in[k]] = (int32_t)i;
+        }
+    }
+    return TSR_OK;
+}
+
+static bool is_op(const struct tsr_node *node, const char *op_type)
+{
+    return node->domain[0] == '\0' && strcmp(node->op_type, op_type) == 0;
+}
+
+const struct tsr_node *tsr_fuse_producer(const struct tsr_fuse *f, int32_t v, const char *op_type)
+{
+    if (v < 0 || f->g->value[v].producer < 0) return NULL;
+    const struct tsr_node *node = &f->g->node[f->g->value[v].producer];
+    return is_op(node, op_type) ? node : NULL;
+}
+
+bool tsr_fuse_hidden(const struct tsr_fuse *f, int32_t v) { return v >= 0 && !f->keep[v]; }
+
+bool tsr_fuse_inner(const struct tsr_fuse *f, int32_t v) { return tsr_fuse_hidden(f, v) && f->uses[v] == 1; }
+
+const struct tsr_node *tsr_fuse_reader(const struct tsr_fuse *f, int32_t v, const char *op_type)
+{
+    if (!tsr_fuse_inner(f, v)) return NULL;
+    const struct tsr_node *node = &f->g->node[f->reader[v]];
+    return is_op(node, op_type) ? node : NULL;
+}
+
+const struct tsr_tensor *tsr_fuse_constant(const struct tsr_fuse *f, int32_t v)
+{
+    if (v < 0) return NULL;
+    const struct tsr_value *x = &f->g->value[v];
+    if (x->is_init) return x->is_input || (f->training && x->trainable) ? NULL : &x->init;
+    const struct tsr_node *node = tsr_fuse_producer(f, v, "Constant");
+    const struct tsr_attr *a = node ? tsr_node_attr(node, "value") : NULL;
+    return a && a->type == TSR_ATTR_TENSOR && a->t.data ? &a->t : NULL;
+}
+
+bool tsr_fuse_scalar(const struct tsr_fuse *f, int32_t v, double *x)
+{
+    const struct tsr_tensor *t = tsr_fuse_constant(f, v);
+    if (!t || tsr_tensor_count(t) != 1 || !tsr_dtype_is_float(t->dtype)) return false;
+    *x = tsr_load_f64(t->dtype, t->data, 0);
+    return t->shape.rank <= 1; /* more dimensions might broadcast the other operand up */
+}
+
+bool tsr_fuse_is(const struct tsr_fuse *f, int32_t v, double x)
+{
+    double have;
+    return tsr_fuse_scalar(f, v, &have) && fabs(have - x) <= 1e-5 * fabs(x);
+}
+
+const struct tsr_tensor *tsr_fuse_weight(const struct tsr_fuse *f, int32_t v)
+{
+    if (v < 0 || !f->g->value[v].is_init || f->g->value[v].is_input) return NULL;
+    const struct tsr_tensor *t = &f->g->value[v].init;
+    return t->dtype == TSR_F32 || t->dtype == TSR_F64 ? t : NULL;
+}
+
+int32_t tsr_fuse_other(const struct tsr_node *node, int32_t v)
+{
+    if (node->n_in != 2 || node->in[0] == node->in[1]) return -1;
+    return node->in[0] == v ? node->in[1] : node->in[1] == v ? node->in[0] : -1;
+}
+
+bool tsr_fuse_ints(const struct tsr_fuse *f, const struct tsr_node *node, const char *name, int i, int64_t *buf, int max, int *n)
+{
+    size_t count;
+    const int64_t *v = tsr_node_ints(node, name, &count);
+    if (v) {
+        if (count > (size_t)max) return false;
+        memcpy(buf, v, count * sizeof *buf);
+        *n = (int)count;
+        return true;
+    }
+    const struct tsr_tensor *t = i >= 0 && i < node->n_in ? tsr_fuse_constant(f, node->in[i]) : NULL;
+    if (!t || t->dtype != TSR_I64 || t->shape.rank > 1 || tsr_tensor_count(t) > max) return false;
+    *n = (int)tsr_tensor_count(t);
+    memcpy(buf, t->data, (size_t)*n * sizeof *buf);
+    return true;
+}
+
+static int greater(int a, int b) { return a < 0 || b < 0 ? -1 : a > b ? a : b; }
+
+/* The length of the shape vector v. */
+static int vector_length(const struct tsr_fuse *f, int32_t v)
+{
+    const struct tsr_tensor *t = tsr_fuse_constant(f, v);
+    if (t) return t->shape.rank == 1 ? (int)t->shape.dim[0] : -1;
+    const struct tsr_node *cat = tsr_fuse_producer(f, v, "Concat");
+    int n = 0;
+    for (int k = 0; cat && k < cat->n_in; k++) {
+        const struct tsr_node *part = tsr_fuse_producer(f, cat->in[k], "Unsqueeze");
+        int one = part && tsr_fuse_rank(f, cat->in[k]) == 1 ? 1 : vector_length(f, cat->in[k]);
+        if (one < 0) return -1;
+        n += one;
+    }
+    return cat ? n : -1;
+}
+
+static int rank_of_node(const struct tsr_fuse *f, const struct tsr_node *node, int depth);
+
+static int rank_within(const struct tsr_fuse *f, int32_t v, int depth)
+{
+    if (v < 0 || depth > 24) return -1;
+    const struct tsr_value *x = &f->g->value[v];
+    if (x->is_init) return x->init.shape.rank;
+    if (x->shape.rank >= 0) return x->shape.rank;
+    return x->producer >= 0 ? rank_of_node(f, &f->g->node[x->producer], depth + 1) : -1;
+}
+
+static int rank_of_node(const struct tsr_fuse *f, const struct tsr_node *node, int depth)
+{
+    static const char *const alike[] = {"Relu", "Gelu", "Softmax", "Identity", "Cast", "LayerNormalization", "Split", "Dropout", "Tanh", "Sigmoid"};
+    static const char *const broadcast[] = {"Add", "Sub", "Mul", "Div", "Pow"};
+    int64_t buf[TSR_MAX_RANK];
+    int n, first = node->n_in > 0 ? rank_within(f, node->in[0], depth) : -1;
+    if (is_op(node, "Transpose")) return tsr_fuse_ints(f, node, "perm", -1, buf, TSR_MAX_RANK, &n) ? n : first;
+    if (is_op(node, "Reshape")) return node->n_in > 1 ? vector_length(f, node->in[1]) : -1;
+    if (is_op(node, "Constant")) {
+        const struct tsr_attr *a = tsr_node_attr(node, "value");
+        return a && a->type == TSR_ATTR_TENSOR ? a->t.shape.rank : -1;
+    }
+    if (is_op(node, "Squeeze"))
+        return first >= 0 && tsr_fuse_ints(f, node, "axes", 1, buf, TSR_MAX_RANK, &n) ? first - n : -1;
+    if (is_op(node, "Unsqueeze"))
+        return first >= 0 && tsr_fuse_ints(f, node, "axes", 1, buf, TSR_MAX_RANK, &n) ? first + n : -1;
+    if (is_op(node, "Gather")) {
+        int index = rank_within(f, node->in[1], depth);
+        return first >= 0 && index >= 0 ? first + index - 1 : -1;
+    }
+    if (is_op(node, "MatMul")) return greater(first, rank_within(f, node->in[1], depth));
+    if (is_op(node, "Gemm")) return 2;
+    for (size_t i = 0; i < sizeof alike / sizeof *alike; i++)
+        if (is_op(node, alike[i])) return first;
+    for (size_t i = 0; i < sizeof broadcast / sizeof *broadcast; i++)
+        if (is_op(node, broadcast[i])) return greater(first, rank_within(f, node->in[1], depth));
+    if (strcmp(node->domain, "tessera") == 0 && strcmp(node->op_type, "Linear") == 0) return first;
+    return -1;
+}
+
+int tsr_fuse_rank(const struct tsr_fuse *f, int32_t v) { return rank_within(f, v, 0); }
+
+/* ---- changing it ---------------------------------------------------------------------------- */
+
+enum tsr_status tsr_fuse_begin(struct tsr_fuse *f, const char *op_type, const char *domain, int n_in, const int32_t *in, int32_t out)
+{
+    const char *names[8];
+    if (n_in > 8) return tsr_fail(f->err, TSR_E_INTERNAL, "a fused node with %d inputs", n_in);
+    for (int i = 0; i < n_in; i++) names[i] = in[i] < 0 ? "" : f->g->value[in[i]].name;
+    const char *name = f->g->value[out].name;
+    return tsr_graph_add_node(f->g, op_type, domain, name, n_in, names, 1, &name, f->err);
+}
+
+enum tsr_status tsr_fuse_commit(struct tsr_fuse *f, const struct tsr_node *old)
+{
+    size_t slot = (size_t)(old - f->g->node);
+    tsr_node_release(&f->g->node[slot]);
+    f->g->node[slot] = f->g->node[--f->g->n_node];
+    return tsr_fuse_refresh(f);
+}
+
+enum tsr_status tsr_fuse_add(struct tsr_fuse *f, int32_t like, const char *suffix, struct tsr_tensor *t, int32_t *id)
+{
+    char name[512];
+    int n = 0;
+    do (void)snprintf(name, sizeof name, "%.400s.%s%d", f->g->value[like].name, suffix, n++);
+    while (tsr_graph_find(f->g, name) >= 0);
+    TSR_TRY(tsr_graph_add_init(f->g, name, t, f->err));
+    *id = tsr_graph_find(f->g, name);
+    return TSR_OK;
+}
+
+static enum tsr_status run_pass(struct tsr_fuse *f, tsr_fuse_pass *pass)
+{
+    for (size_t i = 0; i < f->g->n_node; i++) {
+        bool done = false;
+        if (!f->live[i]) continue;
+        TSR_TRY(pass(f, &f->g->node[i], &done));
+    }
+    return TSR_OK;
+}
+
+static void drop_dead(struct tsr_fuse *f)
+{
+    struct tsr_graph *g = f->g;
+    size_t n = 0;
+    for (size_t i = 0; i < g->n_node; i++) {
+        if (f->live[i])
+            g->node[n++] = g->node[i];
+        else
+            tsr_node_release(&g->node[i]);
+    }
+    g->n_node = n;
+}
+
+static enum tsr_status rewrite(struct tsr_fuse *f, const struct tsr_graph *g, const int32_t *keep, size_t n_keep)
+{
+    static tsr_fuse_pass *const passes[] = {tsr_fuse_layernorm, tsr_fuse_gelu,   tsr_fuse_attention,
+                                            tsr_fuse_linear,    tsr_fuse_relu, tsr_fuse_batchnorm};
+    TSR_TRY(tsr_grow(&f->keep, &f->cap_keep, g->n_value + 1, sizeof *f->keep, f->err));
+    memset(f->keep, 0, f->cap_keep * sizeof *f->keep);
+    for (size_t i = 0; i < g->n_output; i++) f->keep[g->output[i]] = true;
+    for (size_t i = 0; i < n_keep; i++) {
+        if (keep[i] < 0 || (size_t)keep[i] >= g->n_value)
+            return tsr_fail(f->err, TSR_E_USAGE, "value %d is not in the graph", (int)keep[i]);
+        f->keep[keep[i]] = true;
+    }
+    TSR_TRY(tsr_fuse_refresh(f));
+    for (size_t i = 0; i < sizeof passes / sizeof *passes; i++) TSR_TRY(run_pass(f, passes[i]));
+    drop_dead(f);
+    TSR_TRY(tsr_graph_finish(f->g, f->err));
+    for (size_t v = 0; v < f->g->n_value; v++) f->g->value[v].trainable = v < g->n_value && g->value[v].trainable;
+    return TSR_OK;
+}
+
+enum tsr_status tsr_graph_fuse(const struct tsr_graph *g, const int32_t *keep, size_t n_keep, unsigned flags,
+                               struct tsr_graph **out, struct tsr_error *err)
+{
+    struct tsr_fuse f = {.training = (flags & TSR_FUSE_TRAINING) != 0, .err = err};
+    *out = NULL;
+    TSR_TRY(copy_graph(g, &f.g, err));
+    enum tsr_status status = rewrite(&f, g, keep, n_keep);
+    tsr_free(f.keep);
+    tsr_free(f.uses);
+    tsr_free(f.reader);
+    tsr_free(f.live);
+    if (status == TSR_OK)
+        *out = f.g;
+    else
+        tsr_graph_free(f.g);
+    return status;
+}
