@@ -115,6 +115,7 @@ $(O)/tests/fuzz_%: $(O)/obj/tests/fuzz/fuzz_%.o $(O)/obj/tests/fuzz/replay.o $(L
 
 include tests/tests.mk
 include tests/conformance/conformance.mk
+include scripts/data.mk
 include scripts/install.mk
 
 clean:
