@@ -11,7 +11,8 @@
 struct tsr_stream_check {
     struct tsr_stream_head head;
     struct tsr_block_keys keys; /* of the current block; count 0: none yet */
-    int64_t blocks, samples;    /* seen so far */
+    struct tsr_block_keys next; /* memory for the keys that are being read */
+    int64_t samples;            /* seen so far */
     struct tsr_sha256 digest;   /* of all keys so far */
     int64_t views;              /* -1: no VIEW record yet */
     struct base {               /* the BASE records so far */
@@ -21,14 +22,14 @@ struct tsr_stream_check {
     size_t n_bases;
 };
 
-static void forget(struct tsr_stream_check *c)
+void tsr_stream_check_clear(struct tsr_stream_check *c)
 {
     tsr_stream_head_release(&c->head);
     for (size_t i = 0; i < c->n_bases; i++) tsr_free(c->base[i].layer);
     tsr_free(c->base);
     c->base = NULL;
     c->n_bases = 0;
-    c->blocks = c->samples = 0;
+    c->samples = 0;
     c->keys.count = 0;
     c->views = -1;
     tsr_sha256_init(&c->digest);
@@ -38,27 +39,30 @@ enum tsr_status tsr_stream_check_new(struct tsr_stream_check **out, struct tsr_e
 {
     *out = tsr_calloc(1, sizeof **out);
     if (*out == NULL) return tsr_nomem(err, sizeof **out);
-    forget(*out);
+    tsr_stream_check_clear(*out);
     return TSR_OK;
 }
 
 void tsr_stream_check_free(struct tsr_stream_check *c)
 {
     if (c == NULL) return;
-    forget(c);
+    tsr_stream_check_clear(c);
     tsr_keys_release(&c->keys);
+    tsr_keys_release(&c->next);
     tsr_free(c);
 }
 
 static enum tsr_status check_keys(struct tsr_stream_check *c, struct tsr_stream *s, const struct tsr_record *rec,
                                   struct tsr_error *err)
 {
-    TSR_TRY(tsr_keys_get(s, rec, &c->keys, err));
-    if (c->keys.block != c->blocks || c->keys.first != c->samples)
-        return tsr_fail(err, TSR_E_CORRUPT, "block %lld from sample %lld follows where block %lld from sample %lld must",
-                        (long long)c->keys.block, (long long)c->keys.first, (long long)c->blocks, (long long)c->samples);
-    c->blocks++;
-    c->samples += (int64_t)c->keys.count;
+    const struct tsr_block_keys *k = &c->next, last = c->keys;
+    TSR_TRY(tsr_keys_get(s, rec, &c->next, err));
+    if ((last.count > 0 && k->block <= last.block) || k->first < c->samples)
+        return tsr_fail(err, TSR_E_CORRUPT, "block %lld from sample %lld follows block %lld, %lld samples being told",
+                        (long long)k->block, (long long)k->first, (long long)last.block, (long long)c->samples);
+    c->keys = c->next;
+    c->next = last;
+    c->samples = c->keys.first + (int64_t)c->keys.count;
     tsr_sha256_update(&c->digest, c->keys.key, c->keys.count * TSR_KEY_LEN);
     return TSR_OK;
 }
@@ -111,6 +115,7 @@ static enum tsr_status check_base(struct tsr_stream_check *c, const struct tsr_r
 
 static enum tsr_status check_outputs(const struct tsr_stream_check *c, const struct tsr_rows *r, struct tsr_error *err)
 {
+    if (c->head.outputs == TSR_KIND_NONE) return TSR_OK; /* HEAD does not say */
     if (r->set.kind != c->head.outputs)
         return tsr_fail(err, TSR_E_CORRUPT, "its kind is '%s', HEAD says '%s'", tsr_row_kind_name(r->set.kind),
                         tsr_row_kind_name(c->head.outputs));
@@ -186,7 +191,7 @@ static enum tsr_status dispatch(struct tsr_stream_check *c, struct tsr_stream *s
 {
     switch (rec->type) {
     case TSR_HEAD:
-        forget(c);
+        tsr_stream_check_clear(c);
         TSR_TRY(tsr_stream_head_parse(rec, &c->head, err));
         return check_body(s, err);
     case TSR_KEYS: return check_keys(c, s, rec, err);

@@ -67,11 +67,12 @@ static enum tsr_status fill_inputs(const struct tsr_stream_head *h, struct tsr_j
     return TSR_OK;
 }
 
-static enum tsr_status fill(const struct tsr_stream_head *h, struct tsr_json *meta, struct tsr_error *err)
+enum tsr_status tsr_stream_head_fill(const struct tsr_stream_head *h, int minor, struct tsr_json *meta,
+                                     struct tsr_error *err)
 {
     struct tsr_json *part;
     char format[TSR_FORMAT_TEXT];
-    tsr_meta_format(TSR_STREAM_MINOR, format);
+    tsr_meta_format(minor, format);
     TSR_TRY(tsr_json_set_string(meta, "format", format, err));
     TSR_TRY(tsr_json_set_string(meta, "producer", h->producer, err));
     if (h->blas != NULL) TSR_TRY(tsr_json_set_string(meta, "blas", h->blas, err));
@@ -102,7 +103,7 @@ enum tsr_status tsr_stream_head_put(struct tsr_stream_writer *w, const struct ts
     struct tsr_json *meta;
     if (h->producer == NULL) return tsr_fail(err, TSR_E_USAGE, "a HEAD record needs a producer");
     TSR_TRY(tsr_json_object(&meta, err));
-    enum tsr_status status = fill(h, meta, err);
+    enum tsr_status status = tsr_stream_head_fill(h, TSR_STREAM_MINOR, meta, err);
     if (status == TSR_OK) status = tsr_writer_put(w, TSR_HEAD, meta, NULL, 0, err);
     tsr_json_free(meta);
     return status;

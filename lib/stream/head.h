@@ -42,6 +42,9 @@ enum tsr_status tsr_stream_head_add_input(struct tsr_stream_head *h, const char 
 enum tsr_status tsr_stream_head_add_lineage(struct tsr_stream_head *h, const char *digest, struct tsr_error *err) TSR_MUST_USE;
 void tsr_stream_head_release(struct tsr_stream_head *h);
 
+/* Its fields, as members of the object `meta`. */
+enum tsr_status tsr_stream_head_fill(const struct tsr_stream_head *h, int minor, struct tsr_json *meta,
+                                     struct tsr_error *err) TSR_MUST_USE;
 /* Writes it: the first record of a segment. */
 enum tsr_status tsr_stream_head_put(struct tsr_stream_writer *w, const struct tsr_stream_head *h,
                              struct tsr_error *err) TSR_MUST_USE;

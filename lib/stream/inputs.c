@@ -112,11 +112,10 @@ static enum tsr_status parse(const struct tsr_record *rec, struct tsr_inputs *in
     in->layout = (enum tsr_row_layout)tsr_row_layout_of(layout);
     TSR_TRY(tsr_json_need_ints(m, "shape", 1, TSR_JSON_INT_MAX, TSR_MAX_RANK, in->shape.dim, &rank, err));
     in->shape.rank = (int)rank;
-    TSR_TRY(check(in, err));
     if (tsr_inputs_bytes(in) != rec->plain_len)
         return tsr_fail(err, TSR_E_CORRUPT, "%lld inputs of that shape have %zu bytes, its body %llu", (long long)in->count,
                         tsr_inputs_bytes(in), (unsigned long long)rec->plain_len);
-    return TSR_OK;
+    return check(in, err);
 }
 
 enum tsr_status tsr_inputs_parse(const struct tsr_record *rec, struct tsr_inputs *in, struct tsr_error *err)

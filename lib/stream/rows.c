@@ -108,6 +108,9 @@ static enum tsr_status parse_matrix(const struct tsr_json *m, struct tsr_rowset 
     TSR_TRY(need_name(m, "kind", "none", tsr_row_kind_of, &kind, err));
     TSR_TRY(tsr_json_need_int(m, "rows", 1, TSR_MAX_ELEMENTS, &rows, err));
     TSR_TRY(tsr_json_need_int(m, "cols", 1, TSR_MAX_ELEMENTS, &cols, err));
+    if (rows > TSR_MAX_ELEMENTS / cols)
+        return tsr_fail(err, TSR_E_CORRUPT, "a matrix of %lld x %lld elements is larger than the %d a record may hold",
+                        (long long)rows, (long long)cols, TSR_MAX_ELEMENTS);
     *s = (struct tsr_rowset){.dtype = (enum tsr_dtype)dtype, .code = (enum tsr_row_code)code,
                              .layout = (enum tsr_row_layout)layout, .kind = (enum tsr_row_kind)kind,
                              .rows = (size_t)rows, .cols = (size_t)cols};

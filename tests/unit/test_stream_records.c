@@ -19,7 +19,7 @@ static struct tsr_error err;
 /* What make() may do wrong. */
 enum fault {
     NONE, NO_KEYS, WRONG_BLOCK, WRONG_COUNT, NO_VIEW, TOO_MANY_VIEWS, TWO_VIEWS, WRONG_KIND, WRONG_CLASSES,
-    NO_BASE, WRONG_RANK, TWO_BASES, SKIPPED_BLOCK, WRONG_REFERENCE, FAULTS
+    NO_BASE, WRONG_RANK, TWO_BASES, REPEATED_BLOCK, WRONG_REFERENCE, FAULTS
 };
 
 static struct tsr_key key[ROWS];
@@ -91,7 +91,7 @@ static struct tsr_buf make(enum fault fault)
     struct tsr_buf b = {0};
     struct tsr_sink *sink;
     struct tsr_stream_writer *w;
-    struct tsr_block_keys k = {.block = fault == SKIPPED_BLOCK, .count = ROWS, .key = key};
+    struct tsr_block_keys k = {.count = ROWS, .key = key};
     for (int i = 0; i < ROWS; i++) memset(key[i].b, i, TSR_KEY_LEN);
     for (size_t i = 0; i < sizeof numbers / sizeof *numbers; i++) numbers[i] = (float)(i * 7 % 31) - 11;
     OK(tsr_sink_from_memory(&b, "memory", &sink, &err));
@@ -102,6 +102,7 @@ static struct tsr_buf make(enum fault fault)
     if (fault != NO_BASE) put_base(w);
     if (fault == TWO_BASES) put_base(w);
     if (fault != NO_KEYS) OK(tsr_keys_put(w, &k, &err));
+    if (fault == REPEATED_BLOCK) OK(tsr_keys_put(w, &k, &err));
     put_inputs(w);
     put_rows(w, TSR_ACTS, false, 8, fault);
     put_rows(w, TSR_OUTS, false, 5, fault);
