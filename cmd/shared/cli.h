@@ -24,8 +24,8 @@
  *         TSR_TRY(tsr_cli_input(cli, cli->argc ? cli->argv[0] : NULL, TSR_BINARY, &in, err));
  *         ... cli->argv[0 .. cli->argc-1] are the operands, cli->pool the threads ...
  *         ... long loops: TSR_TRY(tsr_cli_poll(err)), or hand &tsr_cli_stop to the library ...
- *         ... tsr_cli_output(cli, TSR_BINARY, &out, err), then tsr_sink_close(out, err) where all
- *         went well and tsr_sink_abandon(out) where not: then nothing half-written stays ...
+ *         ... tsr_cli_output(cli, TSR_BINARY, &out, err), and at the end, whatever the status:
+ *         status = tsr_cli_finish(out, status, err), so that nothing half-written stays ...
  *     }
  *
  *     static const struct tsr_program program = {
@@ -117,9 +117,12 @@ enum tsr_status tsr_cli_input(struct tsr_cli *cli, const char *path, enum tsr_cl
                               struct tsr_source **out, struct tsr_error *err) TSR_MUST_USE;
 /* Opens the product: the file of --output, else standard output. Binary data are refused to a
  * terminal. Open it late, after the arguments were checked, and early enough to fail before hours
- * of work. Close it with tsr_sink_close on success and tsr_sink_abandon otherwise. */
+ * of work. It ends with tsr_cli_finish. */
 enum tsr_status tsr_cli_output(struct tsr_cli *cli, enum tsr_cli_content content, struct tsr_sink **out,
                                struct tsr_error *err) TSR_MUST_USE;
+/* Ends an output: closed, checked, where status is TSR_OK, abandoned otherwise; NULL allowed.
+ * Returns status, or what went wrong in closing. */
+enum tsr_status tsr_cli_finish(struct tsr_sink *out, enum tsr_status status, struct tsr_error *err) TSR_MUST_USE;
 /* Writes one line of the report: an object with a string "schema" ("tessera-x.epoch/1"). Does
  * nothing without --report. The file appears when the command has succeeded. */
 enum tsr_status tsr_cli_report(struct tsr_cli *cli, const struct tsr_json *line, struct tsr_error *err) TSR_MUST_USE;

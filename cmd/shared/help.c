@@ -45,6 +45,20 @@ static void print_options(const struct tsr_cli *cli, bool common)
         if (tsr_option_visible(&cli->set, o) && (o->common != 0) == common) print_option(o);
 }
 
+/* Paragraph by paragraph; a line that begins with a blank stays as it is. */
+static void print_notes(const char *text)
+{
+    putchar('\n');
+    while (*text) {
+        char line[512];
+        size_t n = strcspn(text, "\n");
+        snprintf(line, sizeof line, "%.*s", (int)n, text);
+        if (line[0] == ' ') puts(line);
+        else print_wrapped(line, 0, 0);
+        text += n + (text[n] == '\n');
+    }
+}
+
 void tsr_print_help(const struct tsr_cli *cli)
 {
     const struct tsr_program *p = cli->program;
@@ -62,7 +76,7 @@ void tsr_print_help(const struct tsr_cli *cli)
     }
     printf("\nCommon options:\n");
     print_options(cli, true);
-    if (p->notes) printf("\n%s\n", p->notes);
+    if (p->notes) print_notes(p->notes);
     printf("\nThe whole story: man %s\n", p->name);
 }
 

@@ -27,6 +27,13 @@ enum tsr_status tsr_cli_output(struct tsr_cli *cli, enum tsr_cli_content content
     return tsr_sink_open("-", out, err);
 }
 
+enum tsr_status tsr_cli_finish(struct tsr_sink *out, enum tsr_status status, struct tsr_error *err)
+{
+    if (status == TSR_OK && out) return tsr_sink_close(out, err);
+    tsr_sink_abandon(out);
+    return status;
+}
+
 static enum tsr_status open_report(struct tsr_cli *cli, struct tsr_error *err)
 {
     if (cli->report_sink) return TSR_OK;
@@ -54,7 +61,5 @@ enum tsr_status tsr_finish_report(struct tsr_cli *cli, enum tsr_status status, s
 {
     struct tsr_sink *sink = cli->report_sink;
     cli->report_sink = NULL;
-    if (status == TSR_OK && sink) return tsr_sink_close(sink, err);
-    tsr_sink_abandon(sink);
-    return status;
+    return tsr_cli_finish(sink, status, err);
 }
