@@ -8,6 +8,7 @@
  * each, sorted; this list is all there is to registering. */
 #define TSR_OP_FAMILIES(X) \
     X(activation) \
+    X(argmax) \
     X(attention) \
     X(attention_fused) \
     X(batchnorm) \
@@ -23,10 +24,12 @@
     X(norm) \
     X(pad) \
     X(pool) \
+    X(reduce) \
     X(rnn) \
     X(rotary) \
     X(shape) \
     X(slice) \
+    X(softmax) \
     X(unary) \
     X(variadic)
 
