@@ -12,7 +12,7 @@ struct tsr_window {
     int64_t n, c;             /* batch and channels of X */
     int64_t in[3], out[3];
     int64_t kernel[3], stride[3], dilation[3];
-    int64_t pad[3], pad_end[3]; /* may be negative (cropping) in a transposed convolution only */
+    int64_t pad[3], pad_end[3];
     int64_t in_size, out_size, kernel_size; /* products */
 };
 

@@ -1,4 +1,4 @@
-/* Conv: values against a plain loop, gradients, shapes that do not fit. */
+/* Conv and ConvTranspose: values against a plain loop, gradients, shapes that do not fit. */
 #include "optest.h"
 
 struct conv_case {
@@ -24,6 +24,12 @@ static const struct conv_case cases[] = {
     {2, 1, 2, 3, 1, {7, 6}, {4, 3}, {2, 3}, {1, 1}, {0}, false, "SAME_LOWER"},
     {2, 1, 2, 3, 1, {7, 6}, {3, 3}, {1, 1}, {1, 1}, {0}, false, "VALID"},
     {1, 1, 1, 1, 1, {3}, {5}, {1}, {1}, {4, 4}, false, NULL}, /* wider than the input */
+    {1, 2, 3, 6, 3, {21}, {3}, {1}, {4}, {8, 0}, true, NULL},
+    {2, 2, 2, 4, 2, {8, 9}, {3, 4}, {2, 3}, {2, 1}, {2, 0, 1, 3}, true, NULL},
+    {3, 2, 2, 2, 2, {4, 3, 5}, {2, 3, 2}, {1, 2, 1}, {2, 1, 1}, {1, 1, 0, 0, 1, 1}, true, NULL},
+    {2, 1, 2, 2, 2, {9, 9}, {1, 2}, {4, 3}, {1, 1}, {0, 0, 0, 0}, false, NULL}, /* leaves inputs out */
+    {2, 3, 2, 2, 1, {9, 9}, {1, 1}, {4, 3}, {1, 1}, {0, 0, 0, 0}, false, NULL},
+    {2, 2, 3, 3, 3, {4, 70}, {3, 3}, {1, 1}, {1, 1}, {1, 1, 1, 1}, false, NULL},
 };
 
 static void attributes(struct optest *t, const struct conv_case *k)
@@ -133,6 +139,85 @@ START_TEST(conv_blocks)
     ot_float_agrees(&t, 1e-5);
     ot_threads_agree(&t);
     ot_free(&t);
+    for (int direct = 0; direct < 2; direct++) { /* small images share a block */
+        const struct conv_case small = {2, 50, 6, 5, 1, {5, 5}, {direct ? 1 : 3, direct ? 1 : 3}, {1, 1}, {1, 1},
+                                        {!direct, !direct, !direct, !direct}, true, NULL};
+        build(&t, &small);
+        ot_run(&t);
+        check_values(&t, &small);
+        ot_float_agrees(&t, 1e-5);
+        ot_threads_agree(&t);
+        ot_free(&t);
+    }
+}
+END_TEST
+
+START_TEST(transpose_values)
+{
+    struct optest t;
+    ot_init(&t, "ConvTranspose", 11);
+    ot_ints(&t, "strides", 1, 2);
+    ot_ints(&t, "output_padding", 1, 1);
+    ot_in(&t, TSR_F32, OT_S(1, 1, 3), OT_V(1, 2, 3));
+    ot_in(&t, TSR_F32, OT_S(1, 2, 3), OT_V(1, 10, 100, -1, 0, 1));
+    ot_in(&t, TSR_F32, OT_S(2), OT_V(0.5, 0));
+    ot_run(&t);
+    ot_expect(&t, 0, OT_S(1, 2, 8), OT_V(1.5, 10.5, 102.5, 20.5, 203.5, 30.5, 300.5, 0.5, -1, 0, -1, 0, -1, 0, 3, 0), 1e-6);
+    ot_free(&t);
+    ot_init(&t, "ConvTranspose", 11);
+    ot_ints(&t, "output_shape", 1, 3);
+    ot_in(&t, TSR_F32, OT_S(1, 1, 3), OT_V(1, 2, 3));
+    ot_in(&t, TSR_F32, OT_S(1, 1, 2), OT_V(1, 10));
+    ot_run(&t); /* one too many: cut in front unless SAME_UPPER */
+    ot_expect(&t, 0, OT_S(1, 1, 3), OT_V(12, 23, 30), 1e-6);
+    ot_string(&t, "auto_pad", "SAME_UPPER");
+    ot_run(&t);
+    ot_expect(&t, 0, OT_S(1, 1, 3), OT_V(1, 12, 23), 1e-6);
+    ot_free(&t);
+}
+END_TEST
+
+START_TEST(transpose_gradients)
+{
+    for (int variant = 0; variant < 6; variant++) {
+        struct optest t;
+        ot_init(&t, "ConvTranspose", 11);
+        if (variant == 0) {
+            ot_ints(&t, "strides", 2, 2, 3), ot_ints(&t, "pads", 4, 1, 0, 0, 1), ot_ints(&t, "output_padding", 2, 1, 2);
+        } else if (variant == 1) {
+            ot_int(&t, "group", 2), ot_ints(&t, "dilations", 2, 2, 1);
+        } else if (variant == 2) {
+            ot_int(&t, "group", 4), ot_ints(&t, "strides", 2, 2, 2); /* depthwise */
+        } else if (variant == 3) {
+            ot_ints(&t, "output_shape", 2, 12, 9), ot_ints(&t, "strides", 2, 2, 2); /* larger than it fills */
+        } else if (variant == 4) {
+            ot_string(&t, "auto_pad", "SAME_LOWER"), ot_ints(&t, "strides", 2, 2, 2);
+        }
+        ot_in_random(&t, TSR_F32, OT_S(2, 4, 3, 4), -1, 1);
+        if (variant == 2) ot_in_random(&t, TSR_F32, OT_S(4, 1, 3, 2), -1, 1);
+        else if (variant == 5) ot_in_random(&t, TSR_F32, OT_S(4, 3, 1, 1), -1, 1);
+        else ot_in_random(&t, TSR_F32, OT_S(4, 3, 3, 2), -1, 1);
+        if (variant != 3) ot_in_random(&t, TSR_F32, OT_S(variant == 1 ? 6 : variant == 2 ? 4 : 3), -1, 1);
+        ot_check_all(&t, 2e-5);
+        ot_free(&t);
+    }
+}
+END_TEST
+
+START_TEST(transpose_bad)
+{
+    struct optest t;
+    ot_init(&t, "ConvTranspose", 11);
+    ot_in_random(&t, TSR_F32, OT_S(1, 3, 5), -1, 1);
+    ot_in_random(&t, TSR_F32, OT_S(4, 3, 3), -1, 1);
+    ot_fails(&t, TSR_E_MISMATCH, "[4,3,3]");
+    ot_free(&t);
+    ot_init(&t, "ConvTranspose", 11);
+    ot_ints(&t, "pads", 2, 9, 9);
+    ot_in_random(&t, TSR_F32, OT_S(1, 3, 5), -1, 1);
+    ot_in_random(&t, TSR_F32, OT_S(3, 3, 3), -1, 1);
+    ot_fails(&t, TSR_E_MISMATCH, "size");
+    ot_free(&t);
 }
 END_TEST
 
@@ -184,6 +269,9 @@ int main(void)
     tcase_add_loop_test(c, conv_cases, 0, (int)(sizeof cases / sizeof cases[0]));
     tcase_add_test(c, conv_blocks);
     tcase_add_test(c, conv_bad);
+    tcase_add_test(c, transpose_values);
+    tcase_add_test(c, transpose_gradients);
+    tcase_add_test(c, transpose_bad);
     suite_add_tcase(s, c);
     return ot_main(s);
 }
