@@ -190,8 +190,8 @@ enum tsr_status tsr_csv_open(struct tsr_csv *r, struct tsr_source *source, bool 
                                 tsr_source_name(source), (long long)r->line + 1, (long long)fields, (long long)header);
         }
     }
-    if (line == NULL || numbers == 0)
-        return tsr_fail(err, TSR_E_FORMAT, "%s has no line of numbers", tsr_source_name(source));
+    if (line == NULL) return tsr_fail(err, TSR_E_FORMAT, "%s has no line of numbers", tsr_source_name(source));
+    if (numbers == 0) return at(r, err, TSR_E_FORMAT, 1, line, n, "has no number");
     r->row = (struct tsr_shape){.rank = 1, .dim = {fields}};
     r->row_bytes = (size_t)fields * (integers ? sizeof(int64_t) : sizeof(float));
     return TSR_OK;
@@ -260,5 +260,7 @@ enum tsr_status tsr_csv_load(struct tsr_source *source, bool integers, struct ts
     struct tsr_csv r;
     *t = (struct tsr_tensor){0};
     TSR_TRY(tsr_csv_open(&r, source, integers, err));
-    return tsr_gather(read_rows, &r, r.dtype, &r.row, r.row_bytes, -1, false, t, err);
+    const struct tsr_gather g = {.read = read_rows, .arg = &r, .dtype = r.dtype, .row = r.row,
+                                 .row_bytes = r.row_bytes, .rows = -1};
+    return tsr_gather(&g, t, err);
 }

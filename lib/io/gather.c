@@ -16,27 +16,42 @@ static bool full_shape(const struct tsr_shape *row, int64_t rows, struct tsr_sha
     return tsr_shape_count(out) >= 0;
 }
 
-/* Reads into a growing block until `rows` rows (rows < 0: all) are there. */
-static enum tsr_status grow_and_read(tsr_gather_fn *read, void *arg, size_t row_bytes, int64_t rows, struct tsr_buf *b,
-                                     int64_t *total, struct tsr_error *err)
+/* A row larger than a step must be in sight before room is made for it. */
+static enum tsr_status see_row(const struct tsr_gather *g, int64_t row, struct tsr_error *err)
 {
-    int64_t step = row_bytes < TSR_GATHER_STEP ? (int64_t)(TSR_GATHER_STEP / (row_bytes ? row_bytes : 1)) : 1;
-    *total = 0;
-    for (;;) {
-        int64_t want = rows >= 0 && rows - *total < step ? rows - *total : step, got = 0;
-        size_t bytes;
+    const uint8_t *p;
+    size_t avail;
+    if (g->source == NULL || g->row_bytes <= TSR_GATHER_STEP) return TSR_OK;
+    TSR_TRY(tsr_source_peek(g->source, g->row_bytes, &p, &avail, err));
+    if (avail >= g->row_bytes) return TSR_OK;
+    return tsr_fail(err, TSR_E_TRUNCATED, "%s is cut short in row %lld of %lld", tsr_source_name(g->source),
+                    (long long)row, (long long)g->rows);
+}
+
+/* Reads into a growing block until all rows are there. */
+static enum tsr_status grow_and_read(const struct tsr_gather *g, struct tsr_buf *b, int64_t *total,
+                                     struct tsr_error *err)
+{
+    size_t size = g->row_bytes != 0 ? g->row_bytes : 1;
+    int64_t step = size < TSR_GATHER_STEP ? (int64_t)(TSR_GATHER_STEP / size) : 1;
+    for (*total = 0;;) {
+        int64_t want = g->rows >= 0 && g->rows - *total < step ? g->rows - *total : step, got = 0;
         if (want == 0) return TSR_OK;
-        if (!tsr_mul_size((size_t)want, row_bytes, &bytes)) return tsr_nomem(err, SIZE_MAX);
-        TSR_TRY(tsr_buf_reserve(b, bytes ? bytes : 1, err));
-        TSR_TRY(read(arg, want, b->data + b->len, &got, err));
-        b->len += (size_t)got * row_bytes;
+        TSR_TRY(see_row(g, *total, err));
+        TSR_TRY(tsr_buf_reserve(b, (size_t)want * size, err));
+        TSR_TRY(g->read(g->arg, want, b->data + b->len, &got, err));
+        b->len += (size_t)got * g->row_bytes;
         *total += got;
         if (got < want) return TSR_OK;
     }
 }
 
-enum tsr_status tsr_gather(tsr_gather_fn *read, void *arg, enum tsr_dtype dtype, const struct tsr_shape *row,
-                           size_t row_bytes, int64_t rows, bool backed, struct tsr_tensor *t, struct tsr_error *err)
+static enum tsr_status too_large(const struct tsr_gather *g, int64_t rows, struct tsr_error *err)
+{
+    return tsr_fail(err, TSR_E_LIMIT, "%lld rows of %zu bytes are more than can be held", (long long)rows, g->row_bytes);
+}
+
+enum tsr_status tsr_gather(const struct tsr_gather *g, struct tsr_tensor *t, struct tsr_error *err)
 {
     struct tsr_shape shape;
     struct tsr_buf b = {0};
@@ -44,22 +59,20 @@ enum tsr_status tsr_gather(tsr_gather_fn *read, void *arg, enum tsr_dtype dtype,
     int64_t got = 0;
     enum tsr_status status;
     *t = (struct tsr_tensor){0};
-    if (rows >= 0 && (!tsr_mul_size((size_t)rows, row_bytes, &bytes) || !full_shape(row, rows, &shape)))
-        return tsr_fail(err, TSR_E_LIMIT, "%lld rows of %zu bytes are more than can be held", (long long)rows, row_bytes);
-    if (rows >= 0 && (backed || bytes <= TSR_GATHER_TRUST)) {
-        TSR_TRY(tsr_tensor_new(t, dtype, &shape, NULL, err));
-        TSR_GO(status, out, read(arg, rows, t->data, &got, err));
-        if (got != rows) status = tsr_fail(err, TSR_E_TRUNCATED, "only %lld of %lld rows are there", (long long)got, (long long)rows);
-        goto out;
+    if (g->rows >= 0 && (!tsr_mul_size((size_t)g->rows, g->row_bytes, &bytes) || !full_shape(&g->row, g->rows, &shape)))
+        return too_large(g, g->rows, err);
+    if (g->rows >= 0 && (g->backed || bytes <= TSR_GATHER_TRUST)) {
+        TSR_TRY(tsr_tensor_new(t, g->dtype, &shape, NULL, err));
+        TSR_GO(status, out, g->read(g->arg, g->rows, t->data, &got, err));
+    } else {
+        TSR_GO(status, out, grow_and_read(g, &b, &got, err));
+        if (!full_shape(&g->row, got, &shape)) status = too_large(g, got, err);
+        if (status != TSR_OK) goto out;
+        TSR_GO(status, out, tsr_tensor_new(t, g->dtype, &shape, NULL, err));
+        if (b.len != 0) memcpy(t->data, b.data, b.len);
     }
-    TSR_GO(status, out, grow_and_read(read, arg, row_bytes, rows, &b, &got, err));
-    if (rows >= 0 && got != rows)
-        status = tsr_fail(err, TSR_E_TRUNCATED, "only %lld of %lld rows are there", (long long)got, (long long)rows);
-    else if (!full_shape(row, got, &shape))
-        status = tsr_fail(err, TSR_E_LIMIT, "%lld rows are more than can be held", (long long)got);
-    if (status != TSR_OK) goto out;
-    TSR_GO(status, out, tsr_tensor_new(t, dtype, &shape, NULL, err));
-    if (b.len != 0) memcpy(t->data, b.data, b.len);
+    if (g->rows >= 0 && got != g->rows)
+        status = tsr_fail(err, TSR_E_TRUNCATED, "only %lld of %lld rows are there", (long long)got, (long long)g->rows);
 out:
     tsr_buf_release(&b);
     if (status != TSR_OK) tsr_tensor_release(t);

@@ -115,5 +115,7 @@ enum tsr_status tsr_idx_load(struct tsr_source *source, struct tsr_tensor *t, st
     struct tsr_idx r;
     *t = (struct tsr_tensor){0};
     TSR_TRY(tsr_idx_open(&r, source, err));
-    return tsr_gather(read_rows, &r, r.dtype, &r.row, r.row_bytes, r.rows, r.backed, t, err);
+    const struct tsr_gather g = {.read = read_rows, .arg = &r, .source = source, .dtype = r.dtype, .row = r.row,
+                                 .row_bytes = r.row_bytes, .rows = r.rows, .backed = r.backed};
+    return tsr_gather(&g, t, err);
 }

@@ -114,7 +114,9 @@ enum tsr_status tsr_npy_load(struct tsr_source *source, struct tsr_tensor *t, st
     struct tsr_npy r;
     *t = (struct tsr_tensor){0};
     TSR_TRY(tsr_npy_open(&r, source, err));
-    TSR_TRY(tsr_gather(read_rows, &r, r.dtype, &r.row, r.row_bytes, r.rows, r.backed, t, err));
+    const struct tsr_gather g = {.read = read_rows, .arg = &r, .source = source, .dtype = r.dtype, .row = r.row,
+                                 .row_bytes = r.row_bytes, .rows = r.rows, .backed = r.backed};
+    TSR_TRY(tsr_gather(&g, t, err));
     t->shape = r.shape; /* a scalar came as one row */
     return TSR_OK;
 }

@@ -65,7 +65,7 @@ static enum tsr_status descr(struct scan *s, enum tsr_dtype *dtype, struct tsr_e
     space(s);
     if (s->p < s->end && *s->p == '[') return unsupported_type(s, "structured", 10, err);
     if (!word(s, &t, &n)) return bad(s, err, "'descr' is not a string");
-    if (n < 3 || strchr("<>|=", *t) == NULL) return bad(s, err, "'descr' does not name a type");
+    if (n < 2 || strchr("<>|=", *t) == NULL) return bad(s, err, "'descr' does not name a type");
     for (size_t i = 0; n == 3 && i < sizeof codes / sizeof *codes; i++) {
         if (memcmp(t + 1, codes[i].code, 2) != 0) continue;
         if (t[0] == '>' && t[2] != '1')

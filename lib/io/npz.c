@@ -13,7 +13,9 @@ struct tsr_npz {
     struct entry {
         char *name; /* without ".npy" */
         zip_uint64_t index;
-        int64_t size; /* unpacked; -1 where unknown */
+        int64_t size;   /* unpacked; -1 where not to be relied on */
+        bool encrypted;
+        int32_t method; /* of packing */
     } * entry;
     size_t n, cap;
 };
@@ -24,12 +26,13 @@ bool tsr_npz_is_magic(const uint8_t *p, size_t n)
 }
 
 /* What an error of libzip means for the caller. */
-static enum tsr_status zip_fail(const char *name, const char *where, zip_error_t *e, struct tsr_error *err)
+static enum tsr_status zip_fail(const char *name, zip_error_t *e, struct tsr_error *err)
 {
     enum tsr_status status = TSR_E_CORRUPT;
     switch (zip_error_code_zip(e)) {
     case ZIP_ER_MEMORY: status = TSR_E_NOMEM; break;
     case ZIP_ER_NOZIP: status = TSR_E_FORMAT; break;
+    case ZIP_ER_NOENT:
     case ZIP_ER_OPEN:
     case ZIP_ER_READ:
     case ZIP_ER_SEEK:
@@ -42,17 +45,18 @@ static enum tsr_status zip_fail(const char *name, const char *where, zip_error_t
     case ZIP_ER_OPNOTSUPP: status = TSR_E_UNSUPPORTED; break;
     default: break;
     }
-    return tsr_fail(err, status, "%s%s%s: cannot unpack the archive: %s", name, where != NULL ? ": " : "",
-                    where != NULL ? where : "", zip_error_strerror(e));
+    if (status == TSR_E_FORMAT)
+        return tsr_fail(err, status, "%s is no zip archive, or one that is cut short", name);
+    return tsr_fail(err, status, "%s: cannot unpack the archive: %s", name, zip_error_strerror(e));
 }
 
-/* A member's unpacked size where its packed one makes it credible: memory is set aside for it.
- * Deflate cannot shrink by more than 1032 to 1 (RFC 1951: 258 bytes for two bits). */
-static int64_t size_of(const zip_stat_t *st)
+/* Whether the packed bytes can hold what they claim to, because memory is set aside for it. Deflate
+ * cannot shrink by more than 1032 to 1 (258 bytes for two bits, RFC 1951). */
+static bool credible(const zip_stat_t *st)
 {
-    const zip_uint64_t need = ZIP_STAT_SIZE | ZIP_STAT_COMP_SIZE;
-    if ((st->valid & need) != need || st->comp_size > INT64_MAX / 2048) return -1;
-    return st->size <= st->comp_size * 1032 + 64 ? (int64_t)st->size : -1;
+    if (st->comp_size > INT64_MAX / 2048) return false;
+    if (st->comp_method == ZIP_CM_STORE) return st->size <= st->comp_size;
+    return st->comp_method != ZIP_CM_DEFLATE || st->size <= st->comp_size * 1032 + 64;
 }
 
 /* Lists the members that are arrays. */
@@ -63,11 +67,19 @@ static enum tsr_status list(struct tsr_npz *z, struct tsr_error *err)
         zip_stat_t st;
         zip_stat_init(&st);
         if (zip_stat_index(z->zip, (zip_uint64_t)i, 0, &st) != 0)
-            return zip_fail(z->name, NULL, zip_get_error(z->zip), err);
+            return zip_fail(z->name, zip_get_error(z->zip), err);
         size_t len = (st.valid & ZIP_STAT_NAME) != 0 ? strlen(st.name) : 0;
         if (len <= 4 || memcmp(st.name + len - 4, ".npy", 4) != 0) continue;
         TSR_TRY(tsr_grow(&z->entry, &z->cap, z->n + 1, sizeof *z->entry, err));
-        struct entry e = {.index = (zip_uint64_t)i, .size = size_of(&st), .name = tsr_memdup(st.name, len + 1)};
+        const zip_uint64_t need = ZIP_STAT_SIZE | ZIP_STAT_COMP_SIZE | ZIP_STAT_COMP_METHOD;
+        if ((st.valid & need) != need || !credible(&st))
+            return tsr_fail(err, TSR_E_CORRUPT, "%s: '%.80s' claims to hold more than its packed bytes can", z->name,
+                            st.name);
+        struct entry e = {.index = (zip_uint64_t)i,
+                          .size = st.comp_method == ZIP_CM_STORE || st.comp_method == ZIP_CM_DEFLATE ? (int64_t)st.size : -1,
+                          .encrypted = (st.valid & ZIP_STAT_ENCRYPTION_METHOD) != 0 && st.encryption_method != ZIP_EM_NONE,
+                          .method = st.comp_method,
+                          .name = tsr_memdup(st.name, len + 1)};
         if (e.name == NULL) return tsr_nomem(err, len + 1);
         e.name[len - 4] = '\0';
         z->entry[z->n++] = e;
@@ -99,7 +111,7 @@ enum tsr_status tsr_npz_open(const char *path, struct tsr_npz **out, struct tsr_
     if (z->zip == NULL) {
         zip_error_t e;
         zip_error_init_with_code(&e, code);
-        status = zip_fail(path, NULL, &e, err);
+        status = zip_fail(path, &e, err);
         zip_error_fini(&e);
     }
     if (status == TSR_OK) status = list(z, err);
@@ -119,7 +131,7 @@ enum tsr_status tsr_npz_from_source(struct tsr_source *source, struct tsr_npz **
     TSR_GO(status, out, tsr_source_read_all(source, TSR_NPZ_MEMORY_MAX, &z->memory, err));
     zip_source_t *from = zip_source_buffer_create(z->memory.data, z->memory.len, 0, &e);
     if (from != NULL && (z->zip = zip_open_from_source(from, ZIP_RDONLY, &e)) == NULL) zip_source_free(from);
-    status = z->zip != NULL ? list(z, err) : zip_fail(z->name, NULL, &e, err);
+    status = z->zip != NULL ? list(z, err) : zip_fail(z->name, &e, err);
 out:
     zip_error_fini(&e);
     if (status == TSR_OK) *out = z;
@@ -181,7 +193,7 @@ static enum tsr_status member_read(void *arg, void *data, size_t n, size_t *got,
     struct member *m = arg;
     *got = 0;
     zip_int64_t r = zip_fread(m->file, data, n < (size_t)1 << 30 ? n : (size_t)1 << 30);
-    if (r < 0) return zip_fail(m->label, NULL, zip_file_get_error(m->file), err);
+    if (r < 0) return zip_fail(m->label, zip_file_get_error(m->file), err);
     *got = (size_t)r;
     return TSR_OK;
 }
@@ -199,6 +211,11 @@ enum tsr_status tsr_npz_member(struct tsr_npz *z, const char *name, struct tsr_s
     const struct entry *e;
     *out = NULL;
     TSR_TRY(find(z, name, &e, err));
+    if (e->encrypted)
+        return tsr_fail(err, TSR_E_UNSUPPORTED, "%s: '%.80s' is encrypted; unpack it first", z->name, e->name);
+    if (!zip_compression_method_supported(e->method, 0))
+        return tsr_fail(err, TSR_E_UNSUPPORTED, "%s: '%.80s' is packed by method %d; save it with numpy.savez", z->name,
+                        e->name, (int)e->method);
     size_t room = strlen(z->name) + strlen(e->name) + 8;
     struct member *m = tsr_calloc(1, sizeof *m);
     if (m != NULL) m->label = tsr_malloc(room, 1);
@@ -209,7 +226,7 @@ enum tsr_status tsr_npz_member(struct tsr_npz *z, const char *name, struct tsr_s
     (void)snprintf(m->label, room, "%s: %s", z->name, e->name);
     m->file = zip_fopen_index(z->zip, e->index, 0);
     if (m->file == NULL) {
-        enum tsr_status status = zip_fail(m->label, NULL, zip_get_error(z->zip), err);
+        enum tsr_status status = zip_fail(m->label, zip_get_error(z->zip), err);
         member_finish(m);
         return status;
     }

@@ -190,8 +190,10 @@ static enum tsr_status read_rows(void *arg, int64_t max_rows, void *data, int64_
 
 enum tsr_status tsr_samples_load(struct tsr_samples *r, struct tsr_tensor *t, struct tsr_error *err)
 {
-    int64_t left = r->rows < 0 ? -1 : r->rows - r->done;
-    return tsr_gather(read_rows, r, r->dtype, &r->sample, r->sample_bytes, left, r->backed, t, err);
+    const struct tsr_gather g = {.read = read_rows, .arg = r, .source = r->rows < 0 ? NULL : r->source,
+                                 .dtype = r->dtype, .row = r->sample, .row_bytes = r->sample_bytes,
+                                 .rows = r->rows < 0 ? -1 : r->rows - r->done, .backed = r->backed};
+    return tsr_gather(&g, t, err);
 }
 
 enum tsr_status tsr_samples_load_file(const char *path, const char *member, enum tsr_dtype want, struct tsr_tensor *t,
