@@ -9,6 +9,7 @@
 #include "base/pool.h"
 #include "base/rng.h"
 #include "base/status.h"
+#include "graph/fuse.h"
 #include "graph/graph.h"
 #include "graph/head.h"
 #include "graph/session.h"
