@@ -241,7 +241,8 @@ static int rank_within(const struct tsr_fuse *f, int32_t v, int depth)
 
 static int rank_of_node(const struct tsr_fuse *f, const struct tsr_node *node, int depth)
 {
-    static const char *const alike[] = {"Relu", "Gelu", "Softmax", "Identity", "Cast", "LayerNormalization", "Split", "Dropout", "Tanh", "Sigmoid"};
+    static const char *const alike[] = {"Relu", "Gelu", "Softmax", "Identity", "Cast", "LayerNormalization", "Split", "Dropout",
+                                        "Tanh", "Sigmoid", "Erf", "Sqrt", "Neg", "Exp", "BatchNormalization", "Conv"};
     static const char *const broadcast[] = {"Add", "Sub", "Mul", "Div", "Pow"};
     int64_t buf[TSR_MAX_RANK];
     int n, first = node->n_in > 0 ? rank_within(f, node->in[0], depth) : -1;
@@ -261,6 +262,7 @@ static int rank_of_node(const struct tsr_fuse *f, const struct tsr_node *node, i
     }
     if (is_op(node, "MatMul")) return greater(first, rank_within(f, node->in[1], depth));
     if (is_op(node, "Gemm")) return 2;
+    if (is_op(node, "ReduceMean") && tsr_node_int(node, "keepdims", 1) == 1) return first;
     for (size_t i = 0; i < sizeof alike / sizeof *alike; i++)
         if (is_op(node, alike[i])) return first;
     for (size_t i = 0; i < sizeof broadcast / sizeof *broadcast; i++)

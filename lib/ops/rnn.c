@@ -182,7 +182,7 @@ static enum tsr_status infer(struct tsr_op_ctx *ctx, enum tsr_rnn_cell cell)
         state = (struct tsr_shape){3, {k.B, k.D, k.H}};
     }
     for (int i = 0; i < ctx->node->n_out; i++)
-        if (ctx->want_out[i]) tsr_op_set(ctx, i, ctx->in[0]->dtype, i == 0 ? &y : &state);
+        tsr_op_set(ctx, i, ctx->in[0]->dtype, i == 0 ? &y : &state);
     return TSR_OK;
 }
 

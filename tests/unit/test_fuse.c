@@ -441,8 +441,8 @@ START_TEST(exported)
 {
     static const struct {
         const char *name;
-        int attention, gelu;
-    } models[] = {{"kwt", 3, 3}, {"tcn", 0, 0}, {"mlp", 0, 0}, {"bilstm", 0, 0}, {"dscnn", 0, 0}};
+        int attention, gelu; /* nodes in the end; -1: any number */
+    } models[] = {{"kwt", 3, 3}, {"tcn", 0, -1}, {"mlp", 0, -1}, {"bilstm", 0, -1}, {"dscnn", 0, -1}};
     const char *shared = getenv("TESSERA_SHARED");
     for (size_t i = 0; i < sizeof models / sizeof *models; i++) {
         char path[512];
@@ -458,7 +458,8 @@ START_TEST(exported)
         for (int training = 0; training < 2; training++) {
             struct tsr_graph *h = fused(g, training, NULL);
             ck_assert_int_eq(count(h, "Attention", "tessera"), models[i].attention);
-            ck_assert_int_eq(count(h, "Gelu", ""), models[i].gelu);
+            if (models[i].gelu >= 0) ck_assert_int_eq(count(h, "Gelu", ""), models[i].gelu);
+            ck_assert_int_eq(count(h, "Erf", ""), 0);
             ck_assert_int_eq(count(h, "Softmax", ""), 0);
             if (!training) ck_assert_int_eq(count(h, "BatchNormalization", ""), 0);
             tsr_graph_free(h);
