@@ -44,6 +44,7 @@
 #include "stream/meta.h"
 #include "stream/reader.h"
 #include "stream/record.h"
+#include "stream/requantise.h"
 #include "stream/rows.h"
 #include "stream/rowset.h"
 #include "stream/salvage.h"

@@ -9,14 +9,14 @@
 #define INNER 15    /* levels below the maximum's own */
 #define WARM 0.1    /* share of the weight that the softmax at temperature 2 has */
 
-void tsr_levels_fixed(struct tsr_levels *out)
+void tsr_levels_square(float floor, struct tsr_levels *out)
 {
     out->n = 256;
     for (int k = 0; k < 256; k++) {
         double t = 1.0 - k / 255.0;
-        out->level[k] = (float)(TSR_LEVELS_FLOOR * t * t);
+        out->level[k] = (float)((double)floor * t * t);
     }
-    out->level[255] = 0.0f;
+    out->level[255] = 0.0f; /* not -0 */
 }
 
 /* Bins are narrow near 0, where differences matter: bin b ends at floor * (1 - (b+1)/BINS)^2. */

@@ -13,8 +13,9 @@ struct tsr_levels {
     float level[256];
 };
 
-/* The 256-level table: -15 (1 - k/255)^2, finer near 0. */
-void tsr_levels_fixed(struct tsr_levels *out);
+/* The 256-level table of a floor < 0: level[k] = floor (1 - k/255)^2 in double, rounded once; finer
+ * near 0. The same bits on every machine. */
+void tsr_levels_square(float floor, struct tsr_levels *out);
 
 /* The 16-level table for rows x cols differences d <= 0 to each row's maximum (one element of
  * each row, the maximum, is 0 and takes the last level): the levels that minimise the

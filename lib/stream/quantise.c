@@ -5,6 +5,7 @@
 
 #include <math.h>
 
+#define LEAST_FLOOR (-1e-3f) /* of the int8 levels, for rows that are all alike */
 #define BITS_A_VALUE 2.5 /* what an int4 output may cost after zstd; see tessera-stream(5) */
 
 static float get_f32(const uint8_t *p)
@@ -60,8 +61,8 @@ enum tsr_status tsr_affine_decode(const struct tsr_rowset *s, const uint8_t *hea
 }
 
 /* Differences to the row's maximum, of logits or of logarithms of probabilities, not below the
- * floor; exactly 0 at the maximum. Returns the maximum's column. */
-static size_t differences(const struct tsr_rowset *s, const float *x, float *d)
+ * floor; exactly 0 at the maximum, which is the first 0 of the row. */
+static void differences(const struct tsr_rowset *s, const float *x, float *d)
 {
     size_t top = 0;
     for (size_t j = 1; j < s->cols; j++)
@@ -73,7 +74,6 @@ static size_t differences(const struct tsr_rowset *s, const float *x, float *d)
         d[j] = v < (double)TSR_LEVELS_FLOOR ? TSR_LEVELS_FLOOR : (float)v;
     }
     d[top] = 0.0f;
-    return top;
 }
 
 /* Where the next level is nearer; the fitted tables bring limits of their own. */
@@ -96,6 +96,24 @@ static uint8_t code_of(float d, const float *limit, int n)
     return (uint8_t)low;
 }
 
+/* The table for these differences, into the head of the body. */
+static enum tsr_status make_table(const struct tsr_rowset *s, const float *d, uint8_t *head, struct tsr_levels *table,
+                                  float *limit, struct tsr_error *err)
+{
+    if (s->dtype == TSR_I4) {
+        TSR_TRY(tsr_levels_fit(d, s->rows, s->cols, BITS_A_VALUE, table, limit, err));
+        for (int k = 0; k < 16; k++) put_f32(head + 4 * k, table->level[k]);
+        return TSR_OK;
+    }
+    float lowest = LEAST_FLOOR;
+    for (size_t i = 0; i < s->rows * s->cols; i++)
+        if (d[i] < lowest) lowest = d[i];
+    tsr_levels_square(lowest, table);
+    nearest_limits(table, limit);
+    put_f32(head, lowest);
+    return TSR_OK;
+}
+
 enum tsr_status tsr_softmax_encode(const struct tsr_rowset *s, const float *x, uint8_t *head, uint8_t *codes,
                                    struct tsr_error *err)
 {
@@ -103,46 +121,52 @@ enum tsr_status tsr_softmax_encode(const struct tsr_rowset *s, const float *x, u
     float limit[255];
     float *d = tsr_malloc(s->rows * s->cols, sizeof *d);
     if (d == NULL) return tsr_nomem(err, s->rows * s->cols * sizeof *d);
-    for (size_t r = 0; r < s->rows; r++) (void)differences(s, x + r * s->cols, d + r * s->cols);
-    if (s->dtype == TSR_I4) {
-        enum tsr_status status = tsr_levels_fit(d, s->rows, s->cols, BITS_A_VALUE, &table, limit, err);
-        if (status != TSR_OK) {
-            tsr_free(d);
-            return status;
-        }
-    } else {
-        tsr_levels_fixed(&table);
-        nearest_limits(&table, limit);
-    }
-    for (int k = 0; k < table.n; k++) put_f32(head + 4 * k, table.level[k]);
-    for (size_t r = 0; r < s->rows; r++) {
+    for (size_t r = 0; r < s->rows; r++) differences(s, x + r * s->cols, d + r * s->cols);
+    enum tsr_status status = make_table(s, d, head, &table, limit, err);
+    for (size_t r = 0; status == TSR_OK && r < s->rows; r++) {
         const float *row = d + r * s->cols;
-        size_t top = differences(s, x + r * s->cols, d + r * s->cols);
+        size_t top = 0;
+        while (row[top] != 0.0f) top++;
         for (size_t j = 0; j < s->cols; j++) codes[r * s->cols + j] = code_of(row[j], limit, table.n - 1);
         codes[r * s->cols + top] = (uint8_t)(table.n - 1);
     }
     tsr_free(d);
+    return status;
+}
+
+static enum tsr_status read_table(const struct tsr_rowset *s, const uint8_t *head, struct tsr_levels *table,
+                                  struct tsr_error *err)
+{
+    if (s->dtype == TSR_I8) {
+        float floor = get_f32(head);
+        if (!(floor < 0) || !isfinite(floor))
+            return tsr_fail(err, TSR_E_CORRUPT, "the floor of its levels is %g, not a number below 0", (double)floor);
+        tsr_levels_square(floor, table);
+        return TSR_OK;
+    }
+    table->n = 16;
+    for (int k = 0; k < 16; k++) {
+        table->level[k] = get_f32(head + 4 * k);
+        if (!isfinite(table->level[k]) || (k > 0 && table->level[k] < table->level[k - 1]))
+            return tsr_fail(err, TSR_E_CORRUPT, "level %d of its table is out of order", k);
+    }
+    if (table->level[15] != 0.0f)
+        return tsr_fail(err, TSR_E_CORRUPT, "the last of its levels is %g, not 0", (double)table->level[15]);
     return TSR_OK;
 }
 
 enum tsr_status tsr_softmax_decode(const struct tsr_rowset *s, const uint8_t *head, const uint8_t *codes, float *x,
                                    struct tsr_error *err)
 {
-    int n = top_code(s) + 1;
-    float level[256];
-    for (int k = 0; k < n; k++) {
-        level[k] = get_f32(head + 4 * k);
-        if (!isfinite(level[k]) || (k > 0 && level[k] < level[k - 1]))
-            return tsr_fail(err, TSR_E_CORRUPT, "level %d of a table of levels is out of order", k);
-    }
-    if (level[n - 1] != 0.0f) return tsr_fail(err, TSR_E_CORRUPT, "the last level of a table is %g instead of 0", (double)level[n - 1]);
+    struct tsr_levels table;
+    TSR_TRY(read_table(s, head, &table, err));
     for (size_t r = 0; r < s->rows; r++) {
         const uint8_t *row = codes + r * s->cols;
         float *to = x + r * s->cols;
         int tops = 0;
         for (size_t j = 0; j < s->cols; j++) {
-            to[j] = level[row[j]];
-            tops += row[j] == n - 1;
+            to[j] = table.level[row[j]];
+            tops += row[j] == table.n - 1;
         }
         if (tops != 1) return tsr_fail(err, TSR_E_CORRUPT, "row %zu marks %d maxima instead of one", r, tops);
         if (s->kind != TSR_KIND_PROBABILITIES) continue;

@@ -59,11 +59,11 @@ struct tsr_rowset tsr_rowset_choose(enum tsr_dtype dtype, enum tsr_row_kind kind
     return s;
 }
 
-/* Bytes in front of the elements: scales and lows, or the table of levels. */
+/* Bytes in front of the elements: scales and lows, the table of levels, or its floor. */
 static size_t head_bytes(const struct tsr_rowset *s)
 {
     size_t n;
-    if (s->code == TSR_CODE_SOFTMAX) return s->dtype == TSR_I4 ? 16 * 4 : 256 * 4;
+    if (s->code == TSR_CODE_SOFTMAX) return s->dtype == TSR_I4 ? 16 * 4 : 4;
     if (s->code == TSR_CODE_AFFINE) return tsr_mul_size(s->cols, 8, &n) ? n : SIZE_MAX;
     return 0;
 }
