@@ -19,6 +19,7 @@
     X(conv) \
     X(gather) \
     X(linear) \
+    X(lrn) \
     X(matmul) \
     X(movement) \
     X(norm) \

@@ -116,6 +116,30 @@ START_TEST(batch_running)
 }
 END_TEST
 
+START_TEST(lrn_and_lp_gradients)
+{
+    for (int size = 1; size <= 4; size++) {
+        struct optest t;
+        ot_init(&t, "LRN", 13);
+        ot_int(&t, "size", size);
+        ot_float(&t, "alpha", 0.5);
+        ot_in_random(&t, TSR_F32, OT_S(3, 6, 2, 3), -1, 1);
+        ot_check_all(&t, 1e-5);
+        ot_free(&t);
+    }
+    for (int p = 1; p <= 2; p++)
+        for (int axis = 0; axis < 3; axis++) {
+            struct optest t;
+            ot_init(&t, "LpNormalization", 22);
+            ot_int(&t, "axis", axis);
+            ot_int(&t, "p", p);
+            ot_in_apart(&t, TSR_F32, OT_S(4, 3, 5), -1, 1);
+            ot_check_all(&t, 1e-5);
+            ot_free(&t);
+        }
+}
+END_TEST
+
 START_TEST(bad)
 {
     struct optest t;
@@ -153,6 +177,7 @@ int main(void)
     tcase_add_test(c, instance_and_group_gradients);
     tcase_add_test(c, batch_gradients);
     tcase_add_test(c, batch_running);
+    tcase_add_test(c, lrn_and_lp_gradients);
     tcase_add_test(c, bad);
     suite_add_tcase(s, c);
     return ot_main(s);
