@@ -1,0 +1,505 @@
+/* make-onnx-fixtures DIR - writes the models of testdata/onnx: what the importer must accept
+ * (good-*), refuse (bad-*) or call unsupported (unsupported-*). Each damaged one is sound in every
+ * respect but one. The bytes are put together here, field by field, so that any damage can be made. */
+#include "tessera.h"
+
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+typedef struct tsr_buf B; /* a message under construction */
+
+static struct tsr_error err;
+static const char *directory;
+
+static void must(enum tsr_status status)
+{
+    if (status == TSR_OK) return;
+    fprintf(stderr, "make-onnx-fixtures: %s\n", err.message);
+    exit(EXIT_FAILURE);
+}
+
+/* ---- the wire format ---- */
+
+static void put(B *b, const void *p, size_t n) { must(tsr_buf_append(b, p, n, &err)); }
+
+static void varint(B *b, uint64_t v)
+{
+    do {
+        uint8_t byte = (uint8_t)((v & 127) | (v > 127 ? 128 : 0));
+        put(b, &byte, 1);
+        v >>= 7;
+    } while (v != 0);
+}
+
+static void number(B *b, unsigned field, int64_t v)
+{
+    varint(b, field << 3);
+    varint(b, (uint64_t)v);
+}
+
+static void bytes(B *b, unsigned field, const void *p, size_t n)
+{
+    varint(b, field << 3 | 2);
+    varint(b, n);
+    put(b, p, n);
+}
+
+static void text(B *b, unsigned field, const char *s) { bytes(b, field, s, strlen(s)); }
+
+/* Takes the child over. */
+static void message(B *b, unsigned field, B child)
+{
+    bytes(b, field, child.data, child.len);
+    tsr_buf_release(&child);
+}
+
+/* "a,b,,c" as one field a word; NULL: none. */
+static void words(B *b, unsigned field, const char *list)
+{
+    char word[64];
+    for (const char *p = list; p != NULL;) {
+        size_t n = strcspn(p, ",");
+        snprintf(word, sizeof word, "%.*s", (int)n, p);
+        text(b, field, word);
+        p = p[n] == ',' ? p + n + 1 : NULL;
+    }
+}
+
+static void save(const char *name, B b)
+{
+    char path[4096];
+    struct tsr_sink *sink;
+    snprintf(path, sizeof path, "%s/%s.onnx", directory, name);
+    must(tsr_sink_open(path, &sink, &err));
+    must(tsr_sink_write(sink, b.data, b.len, &err));
+    must(tsr_sink_close(sink, &err));
+    tsr_buf_release(&b);
+}
+
+/* ---- ONNX messages ---- */
+
+enum { F32 = 1, I64 = 7, STRING = 8, F8 = 17, FLOAT_ATTR = 1, INT_ATTR = 2, TENSOR_ATTR = 4, GRAPH_ATTR = 5 };
+
+/* Sizes of a tensor: n numbers, then name and type. */
+static B tensor_head(const char *name, int dtype, int rank, ...)
+{
+    B t = {0};
+    va_list ap;
+    va_start(ap, rank);
+    for (int i = 0; i < rank; i++) number(&t, 1, va_arg(ap, int64_t));
+    va_end(ap);
+    number(&t, 2, dtype);
+    text(&t, 8, name);
+    return t;
+}
+
+#define D(n) ((int64_t)(n))
+
+static const float six[6] = {1, -2, 3.5F, 0, 1e-30F, -0.0F};
+
+static B weight(size_t n_bytes) /* "w": [2,3], and as many bytes as one likes */
+{
+    B t = tensor_head("w", F32, 2, D(2), D(3));
+    bytes(&t, 9, six, n_bytes);
+    return t;
+}
+
+static B node(const char *op, const char *in, const char *out)
+{
+    B n = {0};
+    words(&n, 1, in);
+    words(&n, 2, out);
+    if (op != NULL) text(&n, 4, op);
+    return n;
+}
+
+static B attribute(const char *name, int type)
+{
+    B a = {0};
+    text(&a, 1, name);
+    number(&a, 20, type);
+    return a;
+}
+
+/* A dimension is a number, or a word for a symbol. NULL: no shape. */
+static B value(const char *name, int dtype, const char *shape)
+{
+    B v = {0}, type = {0}, dense = {0}, dims = {0};
+    number(&dense, 1, dtype);
+    for (const char *p = shape; p != NULL && *p;) {
+        size_t n = strcspn(p, ",");
+        char word[32];
+        B d = {0};
+        snprintf(word, sizeof word, "%.*s", (int)n, p);
+        if (word[0] >= '0' && word[0] <= '9') number(&d, 1, atoll(word));
+        else text(&d, 2, word);
+        message(&dims, 1, d);
+        p += n + (p[n] == ',');
+    }
+    if (shape != NULL) message(&dense, 2, dims);
+    message(&type, 1, dense);
+    text(&v, 1, name);
+    message(&v, 2, type);
+    return v;
+}
+
+static B opset(const char *domain, int version)
+{
+    B o = {0};
+    if (domain[0]) text(&o, 1, domain);
+    number(&o, 2, version);
+    return o;
+}
+
+static B model_of(B graph)
+{
+    B m = {0};
+    number(&m, 1, 8);
+    text(&m, 2, "make-onnx-fixtures");
+    message(&m, 7, graph);
+    message(&m, 8, opset("", 17));
+    return m;
+}
+
+/* x [batch,3] -> y [batch,3], with the nodes given. */
+static B graph_of(int n, ...)
+{
+    B g = {0};
+    va_list ap;
+    va_start(ap, n);
+    for (int i = 0; i < n; i++) message(&g, 1, va_arg(ap, B));
+    va_end(ap);
+    text(&g, 2, "g");
+    message(&g, 11, value("x", F32, "batch,3"));
+    message(&g, 12, value("y", F32, "batch,3"));
+    return g;
+}
+
+static B with_init(B graph, B tensor)
+{
+    message(&graph, 5, tensor);
+    return graph;
+}
+
+static B relu(const char *in, const char *out) { return node("Relu", in, out); }
+
+/* ---- fixtures ---- */
+
+/* y = x; the tensor is only there to be read. */
+static void save_tensor(const char *name, B tensor)
+{
+    save(name, model_of(with_init(graph_of(1, relu("x", "y")), tensor)));
+}
+
+static void save_external(const char *name, const char *location, const char *offset, const char *length)
+{
+    B t = tensor_head("w", F32, 2, D(2), D(3));
+    const char *const pair[3][2] = {{"location", location}, {"offset", offset}, {"length", length}};
+    for (int i = 0; i < 3; i++) {
+        B p = {0};
+        if (pair[i][1] == NULL) continue;
+        text(&p, 1, pair[i][0]);
+        text(&p, 2, pair[i][1]);
+        message(&t, 13, p);
+    }
+    number(&t, 14, 1);
+    save_tensor(name, t);
+}
+
+static void typed_fields(void)
+{
+    static const struct {
+        int dtype;
+        unsigned field;
+    } integer[] = {{2, 5}, {3, 5}, {4, 5}, {5, 5}, {6, 5}, {9, 5}, {10, 5}, {16, 5}, {7, 7}, {12, 11}, {13, 11}};
+    static const double f64[2] = {1.5, -2};
+    B g = graph_of(1, relu("x", "y")), t;
+    for (size_t i = 0; i < sizeof integer / sizeof *integer; i++) {
+        char name[8];
+        B packed = {0};
+        snprintf(name, sizeof name, "t%d", integer[i].dtype);
+        t = tensor_head(name, integer[i].dtype, 1, D(2));
+        varint(&packed, 1);
+        varint(&packed, 0);
+        message(&t, integer[i].field, packed);
+        message(&g, 5, t);
+    }
+    t = tensor_head("t1", F32, 2, D(2), D(3));
+    bytes(&t, 4, six, sizeof six);
+    message(&g, 5, t);
+    t = tensor_head("t11", 11, 1, D(2));
+    bytes(&t, 10, f64, sizeof f64);
+    message(&g, 5, t);
+    t = tensor_head("t22", 22, 1, D(3)); /* int4: two a number */
+    bytes(&t, 5, "\x21\x07", 2);
+    message(&g, 5, t);
+    save("good-typed-fields", model_of(g));
+}
+
+static void raw_fields(void)
+{
+    static const int dtype[] = {1, 2, 3, 4, 5, 6, 7, 9, 10, 11, 12, 13, 16, 21, 22};
+    static const uint8_t zero[32];
+    B g = graph_of(1, relu("x", "y"));
+    for (size_t i = 0; i < sizeof dtype / sizeof *dtype; i++) {
+        char name[8];
+        snprintf(name, sizeof name, "t%d", dtype[i]);
+        B t = tensor_head(name, dtype[i], 1, D(3));
+        bytes(&t, 9, zero, tsr_dtype_bytes((enum tsr_dtype)dtype[i], 3));
+        message(&g, 5, t);
+    }
+    B t = tensor_head("empty", F32, 2, D(0), D(5)), s = tensor_head("scalar", I64, 0);
+    bytes(&t, 9, zero, 0);
+    bytes(&s, 9, zero, 8);
+    message(&g, 5, t);
+    message(&g, 5, s);
+    save("good-raw-fields", model_of(g));
+}
+
+/* Leaky(x; alpha = 0.1) = LeakyRelu; a function with a default and one that passes it on. */
+static B leaky(const char *name, const char *inner)
+{
+    B f = {0}, n = node(inner, "a", "b"), a = {0};
+    text(&a, 1, "alpha");
+    number(&a, 20, FLOAT_ATTR);
+    text(&a, 21, "alpha");
+    message(&n, 5, a);
+    if (strcmp(inner, "LeakyRelu") != 0) text(&n, 7, "own");
+    text(&f, 1, name);
+    text(&f, 4, "a");
+    text(&f, 5, "b");
+    text(&f, 6, "alpha");
+    message(&f, 7, n);
+    message(&f, 9, opset("", 17));
+    text(&f, 10, "own");
+    return f;
+}
+
+static B call(const char *name, const char *in, const char *out)
+{
+    static const float alpha = 0.25F;
+    B n = node(name, in, out), a = attribute("alpha", FLOAT_ATTR);
+    varint(&a, 2 << 3 | 5);
+    put(&a, &alpha, 4);
+    message(&n, 5, a);
+    text(&n, 7, "own");
+    return n;
+}
+
+static void functions(void)
+{
+    B m = model_of(graph_of(2, call("Outer", "x", "h"), call("Outer", "h", "y")));
+    message(&m, 8, opset("own", 1));
+    message(&m, 25, leaky("Inner", "LeakyRelu"));
+    message(&m, 25, leaky("Outer", "Inner"));
+    save("good-functions", m);
+
+    m = model_of(graph_of(1, call("Outer", "x", "y")));
+    message(&m, 25, leaky("Inner", "Outer"));
+    message(&m, 25, leaky("Outer", "Inner"));
+    save("bad-function-calls-itself", m);
+
+    /* 26 functions without a node of their own, each calling the next one twice */
+    m = model_of(graph_of(1, call("f0", "x", "y")));
+    for (int i = 0; i < 26; i++) {
+        char name[8], next[8];
+        snprintf(name, sizeof name, "f%d", i);
+        snprintf(next, sizeof next, "f%d", i + 1);
+        B f = leaky(name, next);
+        message(&f, 7, call(next, "b", "c"));
+        message(&m, 25, f);
+    }
+    B last = {0};
+    text(&last, 1, "f26");
+    text(&last, 4, "a");
+    text(&last, 5, "a");
+    text(&last, 10, "own");
+    message(&m, 25, last);
+    save("bad-function-bomb", m);
+}
+
+static void good(void)
+{
+    B g;
+    save("good-smallest", model_of(graph_of(1, relu("x", "y"))));
+    save_tensor("good-weight", weight(24));
+    g = with_init(graph_of(1, node("Relu", "w", "y")), weight(24));
+    message(&g, 11, value("w", F32, "2,3"));
+    save("good-initialiser-is-input", model_of(g));
+    g = (B){0};
+    message(&g, 1, relu("x", "y"));
+    message(&g, 11, value("x", F32, NULL));
+    message(&g, 12, value("y", 0, NULL));
+    save("good-no-shapes", model_of(g));
+    save("good-any-order", model_of(graph_of(3, relu("b", "y"), relu("x", "a"), relu("a", "b"))));
+    B limit = tensor_head("top", F32, 0);
+    bytes(&limit, 9, six, 4);
+    save("good-absent-input", model_of(with_init(graph_of(1, node("Clip", "x,,top", "y")), limit)));
+    save_external("good-external", "weights.bin", "8", "24");
+    save_external("good-external-unaligned", "./weights.bin", "3", "24");
+    save_external("good-external-to-the-end", "weights.bin", "16", NULL);
+    typed_fields();
+    raw_fields();
+}
+
+static void bad_bytes(void)
+{
+    B m = {0};
+    save("bad-empty", (B){0});
+    put(&m, "{\"not\": \"a model\"}", 18);
+    save("bad-text", m);
+    m = model_of(with_init(graph_of(1, relu("x", "y")), weight(24)));
+    m.len -= 20;
+    save("bad-cut", m);
+    m = model_of(graph_of(1, relu("x", "y")));
+    varint(&m, 9 << 3 | 2);
+    varint(&m, UINT64_MAX);
+    save("bad-length", m);
+    m = model_of(graph_of(1, relu("x", "y")));
+    put(&m, "\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\x01", 12);
+    save("bad-varint", m);
+    m = (B){0};
+    number(&m, 1, 8);
+    message(&m, 8, opset("", 17));
+    save("bad-no-graph", m);
+    m = (B){0};
+    number(&m, 1, 8);
+    message(&m, 7, graph_of(1, relu("x", "y")));
+    save("bad-no-opset", m);
+    /* graph in attribute in node in graph ... */
+    B g = graph_of(1, relu("x", "y"));
+    for (int i = 0; i < 400; i++) {
+        B a = attribute("body", GRAPH_ATTR), n = node("If", "x", "y"), outer = {0};
+        message(&a, 6, g);
+        message(&n, 5, a);
+        message(&outer, 1, n);
+        g = outer;
+    }
+    save("bad-nested-graphs", model_of(g));
+}
+
+static void bad_graphs(void)
+{
+    B g, n, a;
+    save("bad-no-operator", model_of(graph_of(1, node(NULL, "x", "y"))));
+    save("bad-dangling-input", model_of(graph_of(1, relu("nowhere", "y"))));
+    save("bad-dangling-output", model_of(graph_of(1, relu("x", "z"))));
+    save("bad-output-twice", model_of(graph_of(2, relu("x", "y"), relu("x", "y"))));
+    save("bad-output-is-input", model_of(graph_of(2, relu("x", "y"), relu("y", "x"))));
+    save("bad-cycle", model_of(graph_of(3, relu("b", "a"), relu("a", "b"), relu("x", "y"))));
+    save("bad-arity", model_of(graph_of(1, relu("x,x,x", "y"))));
+    save("bad-no-outputs", model_of((B){0}));
+    save("bad-initialiser-twice",
+         model_of(with_init(with_init(graph_of(1, relu("x", "y")), weight(24)), weight(24))));
+    g = graph_of(1, relu("x", "y"));
+    message(&g, 11, value("x", F32, NULL));
+    save("bad-input-twice", model_of(g));
+    g = graph_of(1, relu("x", "y"));
+    message(&g, 12, value("y", F32, NULL));
+    save("bad-output-declared-twice", model_of(g));
+    n = relu("x", "y");
+    a = attribute("t", TENSOR_ATTR);
+    message(&n, 5, a);
+    save("bad-attribute-without-value", model_of(graph_of(1, n)));
+    n = relu("x", "y");
+    for (int i = 0; i < 2; i++) {
+        a = attribute("alpha", INT_ATTR);
+        number(&a, 3, i);
+        message(&n, 5, a);
+    }
+    save("bad-attribute-twice", model_of(graph_of(1, n)));
+}
+
+static void bad_tensors(void)
+{
+    B t;
+    save_tensor("bad-tensor-short", weight(20));
+    t = tensor_head("w", F32, 1, D(2));
+    bytes(&t, 9, six, 12);
+    save_tensor("bad-tensor-long", t);
+    t = tensor_head("w", F32, 1, D(4));
+    bytes(&t, 4, six, 12);
+    save_tensor("bad-tensor-numbers", t);
+    save_tensor("bad-tensor-no-data", tensor_head("w", F32, 1, D(4)));
+    t = tensor_head("w", F32, 2, D(-2), D(3));
+    bytes(&t, 9, six, 24);
+    save_tensor("bad-tensor-negative", t);
+    t = tensor_head("w", F32, 3, D(1) << 32, D(1) << 31, D(4));
+    bytes(&t, 9, six, 0);
+    save_tensor("bad-tensor-overflow", t);
+    save_tensor("bad-tensor-huge", tensor_head("w", F32, 1, D(1) << 50));
+    t = tensor_head("", F32, 1, D(1));
+    bytes(&t, 9, six, 4);
+    save_tensor("bad-tensor-nameless", t);
+    save_external("bad-external-missing", "nothing.bin", NULL, NULL);
+    save_external("bad-external-nameless", NULL, "0", "24");
+    save_external("bad-external-absolute", "/etc/hostname", NULL, NULL);
+    save_external("bad-external-parent", "../onnx/weights.bin", "8", "24");
+    save_external("bad-external-inner-parent", "x/../../onnx/weights.bin", "8", "24");
+    save_external("bad-external-short", "weights.bin", "20", "24");
+    save_external("bad-external-wrong-length", "weights.bin", "0", "28");
+    save_external("bad-external-offset", "weights.bin", "-8", "24");
+    save_external("bad-external-far", "weights.bin", "9223372036854775807", "24");
+    save_external("bad-external-no-number", "weights.bin", "0x8", "24");
+    save_external("bad-external-folder", ".", NULL, NULL);
+}
+
+static void unsupported(void)
+{
+    B g, n, a, t, v, type;
+    n = node("Frobnicate", "x", "h");
+    text(&n, 7, "com.example");
+    save("unsupported-operators", model_of(graph_of(2, n, node("NoSuchOperator", "h", "y"))));
+    n = node("If", "x", "y");
+    a = attribute("then_branch", GRAPH_ATTR);
+    message(&a, 6, graph_of(1, relu("x", "y")));
+    message(&n, 5, a);
+    save("unsupported-subgraph", model_of(graph_of(1, n)));
+    g = graph_of(1, relu("x", "y"));
+    message(&g, 15, (B){0});
+    save("unsupported-sparse", model_of(g));
+    g = graph_of(1, relu("x", "y"));
+    v = (B){0};
+    type = (B){0};
+    message(&type, 4, (B){0});
+    text(&v, 1, "s");
+    message(&v, 2, type);
+    message(&g, 11, v);
+    save("unsupported-sequence", model_of(g));
+    t = tensor_head("w", STRING, 1, D(1));
+    text(&t, 6, "word");
+    save_tensor("unsupported-strings", t);
+    t = tensor_head("w", F8, 1, D(4));
+    bytes(&t, 9, six, 4);
+    save_tensor("unsupported-float8", t);
+    t = tensor_head("w", F32, 9, D(1), D(1), D(1), D(1), D(1), D(1), D(1), D(1), D(1));
+    bytes(&t, 9, six, 4);
+    save_tensor("unsupported-rank", t);
+    t = weight(24);
+    message(&t, 3, (B){0});
+    save_tensor("unsupported-segment", t);
+}
+
+int main(int argc, char **argv)
+{
+    char path[4096];
+    struct tsr_sink *sink;
+    if (argc != 2) {
+        fprintf(stderr, "usage: make-onnx-fixtures DIR\n");
+        return 2;
+    }
+    directory = argv[1];
+    good();
+    functions();
+    bad_bytes();
+    bad_graphs();
+    bad_tensors();
+    unsupported();
+    snprintf(path, sizeof path, "%s/weights.bin", directory);
+    must(tsr_sink_open(path, &sink, &err));
+    for (uint8_t i = 0; i < 40; i++) must(tsr_sink_write(sink, &i, 1, &err));
+    must(tsr_sink_close(sink, &err));
+    return 0;
+}
