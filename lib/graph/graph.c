@@ -216,8 +216,7 @@ static enum tsr_status new_attr(struct tsr_graph *g, const char *name, enum tsr_
     if (g->n_node == 0) return tsr_fail(err, TSR_E_USAGE, "the graph has no node to give attribute '%s' to", name);
     struct tsr_node *node = &g->node[g->n_node - 1];
     if (tsr_node_attr(node, name) != NULL)
-        return tsr_fail(err, TSR_E_CORRUPT, "node '%s' (%s) has the attribute '%s' twice", node->name, node->op_type,
-                        name);
+        return tsr_fail(err, TSR_E_CORRUPT, "the attribute '%s' is given twice", name);
     struct tsr_attr *grown = tsr_realloc(node->attr, node->n_attr + 1, sizeof *grown);
     if (grown == NULL) return tsr_nomem(err, sizeof *grown);
     node->attr = grown;

@@ -44,7 +44,7 @@ static enum tsr_status open_inside(const char *folder, const char *location, int
     if (strcmp(root, "/") != 0 && (strncmp(real, root, len) != 0 || real[len] != '/'))
         return tsr_fail(err, TSR_E_CORRUPT,
                         "its data file '%.200s' leads outside the model's folder, which is not allowed", location);
-    *fd = open(real, O_RDONLY | O_CLOEXEC);
+    *fd = open(real, O_RDONLY | O_CLOEXEC | O_NONBLOCK); /* a fifo must not keep us waiting */
     if (*fd < 0) return tsr_fail(err, TSR_E_IO, "cannot open its data file '%.200s': %s", location, strerror(errno));
     return TSR_OK;
 }
@@ -57,9 +57,12 @@ static enum tsr_status map(int fd, const char *location, int64_t offset, int64_t
     if (fstat(fd, &st) != 0 || !S_ISREG(st.st_mode))
         return tsr_fail(err, TSR_E_IO, "its data file '%.200s' is no regular file", location);
     int64_t left = offset <= st.st_size ? st.st_size - offset : -1;
-    if (length < 0) length = left;
-    if (left < 0 || length > left || need > (size_t)length || (size_t)length - need > 0)
-        return tsr_fail(err, left >= 0 && length <= left ? TSR_E_CORRUPT : TSR_E_TRUNCATED,
+    if (left < 0)
+        return tsr_fail(err, TSR_E_TRUNCATED, "its data file '%.200s' ends before offset %lld", location,
+                        (long long)offset);
+    if (length < 0) length = need <= (size_t)left ? (int64_t)need : left; /* not given */
+    if (length > left || need != (size_t)length)
+        return tsr_fail(err, length <= left ? TSR_E_CORRUPT : TSR_E_TRUNCATED,
                         "its data file '%.200s' has %lld bytes from offset %lld on, the tensor needs %zu", location,
                         (long long)(left < length ? left : length), (long long)offset, need);
     if (need == 0) return tsr_tensor_new(out, dtype, shape, NULL, err);
@@ -72,9 +75,17 @@ static enum tsr_status map(int fd, const char *location, int64_t offset, int64_t
         tsr_free(m);
         return tsr_fail(err, TSR_E_IO, "cannot map its data file '%.200s': %s", location, strerror(errno));
     }
-    enum tsr_status status =
-        tsr_tensor_wrap(out, dtype, shape, (char *)m->base + (offset - start), unmap, m, err);
-    if (status != TSR_OK) unmap(m);
+    char *data = (char *)m->base + (offset - start);
+    enum tsr_status status;
+    if (offset % ((tsr_dtype_bits(dtype) + 7) / 8) == 0) {
+        status = tsr_tensor_wrap(out, dtype, shape, data, unmap, m, err);
+        if (status != TSR_OK) unmap(m);
+        return status;
+    }
+    /* Kernels read whole elements: what lies askew is copied. */
+    status = tsr_tensor_new(out, dtype, shape, NULL, err);
+    if (status == TSR_OK) memcpy(out->data, data, need);
+    unmap(m);
     return status;
 }
 

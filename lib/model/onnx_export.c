@@ -8,6 +8,7 @@
 #include <string.h>
 
 #define MAX_MESSAGE ((size_t)INT32_MAX)
+#define MIN_IR_VERSION 4 /* the first in which initialisers need not be inputs as well */
 
 struct arena {
     void **block;
@@ -230,7 +231,7 @@ enum tsr_status tsr_onnx_save(const struct tsr_graph *g, struct tsr_sink *sink, 
     static char version[] = TSR_VERSION;
     tsr__onnx__model__init(&m);
     m.has_ir_version = 1;
-    m.ir_version = g->ir_version;
+    m.ir_version = g->ir_version > MIN_IR_VERSION ? g->ir_version : MIN_IR_VERSION;
     m.producer_name = g->producer;
     m.producer_version = version;
     m.graph = &mg;

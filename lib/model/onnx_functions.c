@@ -3,13 +3,16 @@
 #include "model/onnx_parts.h"
 
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #define MAX_CALL_DEPTH 32
 #define MAX_NODES 4000000
+#define MAX_CALLS 1000000
 
 struct inliner {
-    Tsr__Onnx__Model *m;
+    const Tsr__Onnx__Function **sorted; /* the model's functions, by name */
+    size_t n_sorted;
     struct tsr_graph *g;
     const char *folder;
     size_t calls; /* numbers the copies of local names */
@@ -23,19 +26,25 @@ struct frame {
     int depth;
 };
 
-static bool same(const char *a, const char *b)
+static int compare(const char *a, const char *b)
 {
-    return strcmp(a != NULL ? a : "", b != NULL ? b : "") == 0;
+    return strcmp(a != NULL ? a : "", b != NULL ? b : "");
+}
+
+static int by_name(const void *a, const void *b)
+{
+    const Tsr__Onnx__Function *x = *(const Tsr__Onnx__Function *const *)a, *y = *(const Tsr__Onnx__Function *const *)b;
+    int c = compare(x->name, y->name);
+    if (c == 0) c = compare(x->domain, y->domain);
+    return c != 0 ? c : compare(x->overload, y->overload);
 }
 
 static const Tsr__Onnx__Function *find(const struct inliner *in, const Tsr__Onnx__Node *node)
 {
-    for (size_t i = 0; i < in->m->n_functions; i++) {
-        const Tsr__Onnx__Function *f = in->m->functions[i];
-        if (same(f->name, node->op_type) && same(f->domain, node->domain) && same(f->overload, node->overload))
-            return f;
-    }
-    return NULL;
+    const Tsr__Onnx__Function key = {.name = node->op_type, .domain = node->domain, .overload = node->overload},
+                              *wanted = &key;
+    const Tsr__Onnx__Function **hit = bsearch(&wanted, in->sorted, in->n_sorted, sizeof *in->sorted, by_name);
+    return hit != NULL ? *hit : NULL;
 }
 
 /* The graph's name for a name used inside the function; a new string. Outside (at NULL) names
@@ -80,9 +89,9 @@ static void free_all(char **names, size_t n)
 static const Tsr__Onnx__Attribute *resolve(const struct frame *at, const char *ref)
 {
     for (size_t i = 0; at != NULL && i < at->call->n_attribute; i++)
-        if (same(at->call->attribute[i]->name, ref)) return at->call->attribute[i];
+        if (compare(at->call->attribute[i]->name, ref) == 0) return at->call->attribute[i];
     for (size_t i = 0; at != NULL && i < at->f->n_attribute_proto; i++)
-        if (same(at->f->attribute_proto[i]->name, ref)) return at->f->attribute_proto[i];
+        if (compare(at->f->attribute_proto[i]->name, ref) == 0) return at->f->attribute_proto[i];
     return NULL;
 }
 
@@ -125,6 +134,8 @@ static enum tsr_status add_copy(struct inliner *in, const Tsr__Onnx__Node *node,
         if (inner.depth > MAX_CALL_DEPTH)
             status = tsr_fail(err, TSR_E_CORRUPT, "the function '%s' calls itself, or calls nest more than %d deep",
                               f->name != NULL ? f->name : "", MAX_CALL_DEPTH);
+        else if (in->calls > MAX_CALLS)
+            status = tsr_fail(err, TSR_E_LIMIT, "the model's functions call each other more than %d times", MAX_CALLS);
         else status = walk(in, f->node, f->n_node, &inner, err);
     } else if (in->g->n_node >= MAX_NODES) {
         status = tsr_fail(err, TSR_E_LIMIT, "the model has more than %d nodes once its functions are expanded",
@@ -149,7 +160,7 @@ static enum tsr_status walk(struct inliner *in, Tsr__Onnx__Node **nodes, size_t 
 
 enum tsr_status tsr_onnx_inline(Tsr__Onnx__Model *m, struct tsr_graph *g, const char *folder, struct tsr_error *err)
 {
-    struct inliner in = {.m = m, .g = g, .folder = folder};
+    struct inliner in = {.n_sorted = m->n_functions, .g = g, .folder = folder};
     for (size_t i = 0; i < m->n_functions; i++)
         for (size_t k = 0; k < m->functions[i]->n_opset_import; k++) {
             const Tsr__Onnx__OperatorSet *o = m->functions[i]->opset_import[k];
@@ -158,5 +169,10 @@ enum tsr_status tsr_onnx_inline(Tsr__Onnx__Model *m, struct tsr_graph *g, const 
             for (size_t j = 0; j < g->n_opset; j++) known = known || strcmp(g->opset[j].domain, domain) == 0;
             if (!known) TSR_TRY(tsr_graph_opset(g, domain, o->version, err));
         }
-    return walk(&in, m->graph->node, m->graph->n_node, NULL, err);
+    in.sorted = tsr_memdup(m->functions, m->n_functions * sizeof *in.sorted);
+    if (in.sorted == NULL) return tsr_nomem(err, m->n_functions * sizeof *in.sorted);
+    qsort(in.sorted, in.n_sorted, sizeof *in.sorted, by_name);
+    enum tsr_status status = walk(&in, m->graph->node, m->graph->n_node, NULL, err);
+    tsr_free(in.sorted);
+    return status;
 }

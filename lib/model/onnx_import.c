@@ -88,6 +88,9 @@ enum tsr_status tsr_onnx_add_node(struct tsr_graph *g, Tsr__Onnx__Node *m, const
         return tsr_fail(err, TSR_E_CORRUPT, "node '%s' names no operator", m->name != NULL ? m->name : "");
     if (m->n_input > 65535 || m->n_output > 65535)
         return tsr_fail(err, TSR_E_LIMIT, "node '%s' has too many inputs or outputs", m->name != NULL ? m->name : "");
+    if (m->n_attribute > 1024)
+        return tsr_fail(err, TSR_E_LIMIT, "node '%s' (%s) has %zu attributes", m->name != NULL ? m->name : "",
+                        m->op_type, m->n_attribute);
     TSR_TRY(tsr_graph_add_node(g, m->op_type, m->domain != NULL ? m->domain : "", m->name, (int)m->n_input,
                                (const char *const *)m->input, (int)m->n_output, (const char *const *)m->output, err));
     for (size_t i = 0; i < m->n_attribute; i++) {
@@ -165,7 +168,10 @@ enum tsr_status tsr_onnx_load_memory(const void *data, size_t n, const char *nam
 {
     *out = NULL;
     TSR_TRY(tsr_onnx_scan(data, n, name, err));
-    Tsr__Onnx__Model *m = tsr__onnx__model__unpack(&tsr_onnx_allocator, n, data);
+    bool failed;
+    ProtobufCAllocator allocator = tsr_onnx_allocator(&failed);
+    Tsr__Onnx__Model *m = tsr__onnx__model__unpack(&allocator, n, data);
+    if (m == NULL && failed) return tsr_nomem(err, n);
     if (m == NULL) return tsr_fail(err, TSR_E_FORMAT, "'%s' is not an ONNX model", name);
     struct tsr_graph *g = NULL;
     enum tsr_status status;
@@ -177,7 +183,7 @@ enum tsr_status tsr_onnx_load_memory(const void *data, size_t n, const char *nam
     status = fill_graph(g, m, folder, err);
     if (status != TSR_OK) status = tsr_error_prefix(err, "'%s'", name);
 done:
-    tsr__onnx__model__free_unpacked(m, &tsr_onnx_allocator);
+    tsr__onnx__model__free_unpacked(m, &allocator);
     if (status == TSR_OK) *out = g;
     else tsr_graph_free(g);
     return status;

@@ -27,7 +27,8 @@ enum tsr_status tsr_onnx_external(const char *folder, const char *location, int6
                                   enum tsr_dtype dtype, const struct tsr_shape *shape, struct tsr_tensor *out,
                                   struct tsr_error *err) TSR_MUST_USE;
 
-/* Frees what protobuf-c allocated. */
-extern ProtobufCAllocator tsr_onnx_allocator;
+/* For protobuf-c: memory from base/mem.h. *failed (which must outlive it) tells whether some could
+ * not be had. */
+ProtobufCAllocator tsr_onnx_allocator(bool *failed);
 
 #endif

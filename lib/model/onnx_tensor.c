@@ -8,10 +8,12 @@
 #include <stdlib.h>
 #include <string.h>
 
+/* The parser says NULL for bad bytes and for short memory alike; `arg` remembers which. */
 static void *proto_alloc(void *arg, size_t n)
 {
-    (void)arg;
-    return tsr_malloc(n, 1);
+    void *p = tsr_malloc(n, 1);
+    if (p == NULL) *(bool *)arg = true;
+    return p;
 }
 
 static void proto_free(void *arg, void *p)
@@ -20,7 +22,21 @@ static void proto_free(void *arg, void *p)
     tsr_free(p);
 }
 
-ProtobufCAllocator tsr_onnx_allocator = {proto_alloc, proto_free, NULL};
+ProtobufCAllocator tsr_onnx_allocator(bool *failed)
+{
+    *failed = false;
+    return (ProtobufCAllocator){proto_alloc, proto_free, failed};
+}
+
+/* Types of the format that no tensor of ours can have. */
+static const char *type_name(int type)
+{
+    static const char *const foreign[] = {[14] = "complex64",    [15] = "complex128",   [17] = "float8e4m3fn",
+                                          [18] = "float8e4m3fnuz", [19] = "float8e5m2", [20] = "float8e5m2fnuz",
+                                          [23] = "float4e2m1"};
+    bool is_foreign = type >= 0 && type < (int)(sizeof foreign / sizeof *foreign) && foreign[type] != NULL;
+    return is_foreign ? foreign[type] : tsr_dtype_name((enum tsr_dtype)type);
+}
 
 static const char *name_of(const Tsr__Onnx__Tensor *m) { return m->name != NULL && m->name[0] ? m->name : "(no name)"; }
 
@@ -144,20 +160,27 @@ enum tsr_status tsr_onnx_tensor(Tsr__Onnx__Tensor *m, bool take, const char *fol
     *out = (struct tsr_tensor){0};
     if (tsr_dtype_bits(dtype) == 0)
         return tsr_fail(err, TSR_E_UNSUPPORTED, "tensor '%s' has elements of type %s (%d), which this program has not",
-                        name_of(m), tsr_dtype_name(dtype), (int)m->data_type);
+                        name_of(m), type_name(m->data_type), (int)m->data_type);
     if (m->segment != NULL)
         return tsr_fail(err, TSR_E_UNSUPPORTED, "tensor '%s' is stored in segments", name_of(m));
     TSR_TRY(shape_of(m, &shape, err));
     if (m->data_location == 1) return from_file(m, folder, dtype, &shape, out, err);
-    return m->has_raw_data ? from_raw(m, take, dtype, &shape, out, err) : from_fields(m, dtype, &shape, out, err);
+    TSR_TRY(m->has_raw_data ? from_raw(m, take, dtype, &shape, out, err) : from_fields(m, dtype, &shape, out, err));
+    /* Kernels rely on 0 and 1. */
+    uint8_t *truth = out->data;
+    for (int64_t i = 0; dtype == TSR_BOOL && i < tsr_tensor_count(out); i++) truth[i] = truth[i] != 0;
+    return TSR_OK;
 }
 
 enum tsr_status tsr_onnx_load_tensor(const void *data, size_t n, const char *name, struct tsr_tensor *out,
                                      struct tsr_error *err)
 {
-    Tsr__Onnx__Tensor *m = tsr__onnx__tensor__unpack(&tsr_onnx_allocator, n, data);
-    if (m == NULL) return tsr_fail(err, TSR_E_FORMAT, "'%s' is not an ONNX tensor", name);
+    bool failed;
+    ProtobufCAllocator allocator = tsr_onnx_allocator(&failed);
+    *out = (struct tsr_tensor){0};
+    Tsr__Onnx__Tensor *m = tsr__onnx__tensor__unpack(&allocator, n, data);
+    if (m == NULL) return failed ? tsr_nomem(err, n) : tsr_fail(err, TSR_E_FORMAT, "'%s' is not an ONNX tensor", name);
     enum tsr_status status = tsr_onnx_tensor(m, true, NULL, out, err);
-    tsr__onnx__tensor__free_unpacked(m, &tsr_onnx_allocator);
+    tsr__onnx__tensor__free_unpacked(m, &allocator);
     return status == TSR_OK ? status : tsr_error_prefix(err, "'%s'", name);
 }

@@ -16,7 +16,7 @@ static bool as_named(const char *name, enum tsr_status status)
     if (begins(name, "unsupported-")) return status == TSR_E_UNSUPPORTED;
     if (begins(name, "bad-empty") || begins(name, "bad-external-short") || begins(name, "bad-external-far"))
         return status == TSR_E_TRUNCATED;
-    if (begins(name, "bad-external-missing") || begins(name, "bad-external-folder")) return status == TSR_E_IO;
+    if (begins(name, "bad-external-missing")) return status == TSR_E_IO;
     if (begins(name, "bad-text") || begins(name, "bad-no-graph") || begins(name, "bad-no-opset"))
         return status == TSR_E_FORMAT;
     return begins(name, "bad-") && (status == TSR_E_CORRUPT || status == TSR_E_LIMIT || status == TSR_E_FORMAT);
