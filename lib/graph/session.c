@@ -198,7 +198,7 @@ static enum tsr_status place_outputs(struct tsr_session *s, const struct tsr_nod
 {
     for (int k = 0; k < node->n_out; k++) {
         struct tsr_tensor *o = &s->out[k];
-        if (node->out[k] < 0 && !s->want_out[k] && o->dtype == TSR_NONE) continue;
+        if (!s->want_out[k] && o->dtype == TSR_NONE) continue;
         if (o->dtype == TSR_NONE)
             return tsr_fail(err, TSR_E_UNSUPPORTED, "node '%s' (%s) cannot give its output %d", node->name,
                             node->op_type, k);

@@ -5,6 +5,8 @@
 #include <stdio.h>
 #include <string.h>
 
+#define MAX_PARAMS 500000000
+
 struct tsr_zoo_name tsr_zoo_name(const char *format, ...)
 {
     struct tsr_zoo_name n;
@@ -36,6 +38,13 @@ void tsr_zoo_ints(struct tsr_zoo_builder *b, const char *name, int n, const int6
 
 static float *new_init(struct tsr_zoo_builder *b, int rank, const int64_t *dim, struct tsr_tensor *t)
 {
+    struct tsr_shape shape = {.rank = rank};
+    for (int i = 0; i < rank; i++) shape.dim[i] = dim[i];
+    const int64_t n = tsr_shape_count(&shape);
+    if (b->status == TSR_OK && (n < 0 || n > MAX_PARAMS - b->params))
+        b->status = tsr_fail(b->err, TSR_E_LIMIT, "the network would have more than %d million parameters",
+                             MAX_PARAMS / 1000000);
+    b->params += b->status == TSR_OK ? n : 0;
     if (b->status == TSR_OK) b->status = tsr_tensor_zeros(t, TSR_F32, rank, dim, b->err);
     return b->status == TSR_OK ? t->data : NULL;
 }

@@ -12,6 +12,7 @@ struct tsr_zoo_builder {
     const struct tsr_zoo_spec *spec;
     struct tsr_graph *g;
     struct tsr_rng rng;
+    int64_t params; /* elements of all parameters so far */
     enum tsr_status status;
     struct tsr_error *err;
 };
