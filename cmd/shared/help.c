@@ -64,8 +64,11 @@ void tsr_print_help(const struct tsr_cli *cli)
     const struct tsr_program *p = cli->program;
     const char *form = p->usage ? p->usage : "", *before = "Usage:";
     do {
+        char line[512];
         size_t len = strcspn(form, "\n");
-        printf("%-6s %s [OPTION]...%s%.*s\n", before, p->name, len ? " " : "", (int)len, form);
+        int column = printf("%-6s %s [OPTION]...", before, p->name);
+        snprintf(line, sizeof line, "%.*s", (int)len, form);
+        print_wrapped(line, column > 0 ? (size_t)column : 0, 9);
         form += len + (form[len] == '\n');
         before = "  or:";
     } while (*form);

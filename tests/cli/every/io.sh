@@ -2,8 +2,11 @@
 . "$TESSERA_ROOT/tests/cli/lib.sh"
 . "$TESSERA_ROOT/tests/cli/every/samples.sh"
 set -e
-sample "$PROGRAM" || skip "no sample of $PROGRAM in samples.sh works here"
-takes() { "$PROGRAM" --help=table | grep -q "^$1	"; }
+torture() { # VARIANT, in an empty directory
+sample "$PROGRAM" "$1" || skip "no sample of $PROGRAM ($1) in samples.sh works here"
+takes() {
+    test "$1/$output" != output/no && "$PROGRAM" --help=table | grep -q "^$1	"
+}
 go() { "$PROGRAM" $args "$@" < "${input:-/dev/null}"; }
 expect 0 go
 cp out product
@@ -52,7 +55,7 @@ fi
 
 # --- the input
 failed() { # nothing on stdout, and under the name of the output what was there before
-    takes output || return 0
+    if ! takes output; then expect "$@"; return; fi
     echo old > where/file
     expect "$@" -o where/file
     test "$(cat where/file)" = old || not_ok "a failure replaced the old file"
@@ -68,7 +71,7 @@ for f in $files; do
     head -c 5000 /dev/urandom > "$f"; failed 3 go; says err "$f"
     mv kept "$f"
 done
-if test -n "$input"; then
+if test -n "$input" && test $mends = no; then
     no_stdin() { "$PROGRAM" $args "$@" <&-; }
     failed 4 no_stdin; says err "standard input"
     directory() { "$PROGRAM" $args "$@" < where; }
@@ -104,3 +107,9 @@ if test -n "$input"; then
         done
     fi
 fi
+}
+for variant in $(variants "$PROGRAM"); do
+    echo "variant: $variant" >&2
+    mkdir "$variant"
+    (cd "$variant" && torture "$variant")
+done

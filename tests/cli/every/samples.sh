@@ -1,32 +1,57 @@
 # samples.sh - how each program is called on small files, for the tests of this directory; sourced.
-# sample PROGRAM makes the files it needs in the working directory and sets
+# variants PROGRAM names the ways it is tried. sample PROGRAM VARIANT makes the files it needs in the
+# working directory and sets
 #   args    arguments without --output
 #   input   the file it reads as standard input, or nothing
 #   files   input files named in args
 #   binary  yes when a terminal must be refused
+#   mends   yes when damaged input is not an error
+#   output  no when --output does not apply
 # It fails where nobody has written a sample yet, or where another program needed is not there.
-sample() {
-    args= input= files= binary=yes
+variants() {
     case $1 in
-    tessera-model) args="mlp input=16 classes=4 width=16 depth=1" ;;
-    tessera-train)
-        need tessera-model && models && data && args="-m student.onnx -x ref.npy -y labels.npy --steps 20 --lr 0.01 --batch 16"
-        files="student.onnx ref.npy labels.npy" ;;
-    tessera-extract)
-        need tessera-model && models && data && args="-m teacher.onnx ref.npy" files="teacher.onnx ref.npy" ;;
-    tessera-encode)
-        need tessera-model tessera-extract && models && data &&
-            tessera-extract -m teacher.onnx ref.npy > acts.tsr && input=acts.tsr ;;
-    tessera-quantize) token && args="--to int8" input=teacher.tsr ;;
-    tessera-inspect) token && input=teacher.tsr binary=no ;;
-    tessera-decode)
-        token && args="-m student.onnx -r ref.npy --quick" files="student.onnx ref.npy" input=teacher.tsr ;;
+    tessera-train) echo train eval ;;
+    tessera-extract) echo model foreign views ;;
+    tessera-decode) echo teach stitch ;;
+    tessera-inspect) echo view json check export salvage model ;;
+    *) echo all ;;
+    esac
+}
+sample() {
+    args= input= files= binary=yes output=yes mends=no
+    case $1-$2 in
+    tessera-model-all) args="mlp input=16 classes=4 width=16 depth=1" ;;
+    tessera-train-train)
+        models && data && files="student.onnx ref.npy labels.npy" &&
+            args="-m student.onnx -x ref.npy -y labels.npy --steps 20 --lr 0.01 --batch 16" ;;
+    tessera-train-eval)
+        models && data && files="student.onnx ref.npy labels.npy" binary=no output=no &&
+            args="--eval -m student.onnx -x ref.npy -y labels.npy" ;;
+    tessera-extract-model) models && data && args="-m teacher.onnx ref.npy" files="teacher.onnx ref.npy" ;;
+    tessera-extract-foreign)
+        models && data && npy_f4 answers.npy 64 4 && npy_f4 inner.npy 64 8 &&
+            args="--outputs answers.npy --activations inner=inner.npy ref.npy" files="answers.npy ref.npy" ;;
+    tessera-extract-views)
+        models && data && args="-m teacher.onnx --views 2 --with-inputs --to int8 ref.npy" files="teacher.onnx ref.npy" ;;
+    tessera-encode-all)
+        need tessera-extract && models && data && tessera-extract -m teacher.onnx ref.npy > acts.tsr && input=acts.tsr ;;
+    tessera-quantize-all) token && args="--to int8" input=teacher.tsr ;;
+    tessera-inspect-view) token && input=teacher.tsr binary=no output=no ;;
+    tessera-inspect-json) token && args=--json input=teacher.tsr binary=no output=no ;;
+    tessera-inspect-check) token && args=--check input=teacher.tsr binary=no output=no ;;
+    tessera-inspect-export) token && args="--export outputs" input=teacher.tsr ;;
+    tessera-inspect-salvage) token && args=--salvage input=teacher.tsr mends=yes ;;
+    tessera-inspect-model) models && args="teacher.onnx" files=teacher.onnx binary=no output=no ;;
+    tessera-decode-teach)
+        token && args="-m student.onnx -r ref.npy --steps 20 --lr 0.01" files="student.onnx ref.npy" input=teacher.tsr ;;
+    tessera-decode-stitch)
+        token && args="--stitch -m teacher.onnx -r ref.npy" files="teacher.onnx ref.npy" input=teacher.tsr ;;
     *) return 1 ;;
     esac
 }
 need() { for p; do command -v "$p" > /dev/null || return 1; done; }
 models() {
-    tessera-model mlp input=16 classes=4 width=16 depth=1 seed=1 -o teacher.onnx &&
+    need tessera-model && tessera-model mlp input=16 classes=4 width=16 depth=1 seed=1 -o teacher.onnx &&
         tessera-model mlp input=16 classes=4 width=8 depth=1 seed=2 -o student.onnx
 }
 data() {
@@ -42,6 +67,6 @@ labels() {
     } > "$1"
 }
 token() {
-    need tessera-model tessera-extract tessera-encode && models && data &&
+    need tessera-extract tessera-encode && models && data &&
         tessera-extract -m teacher.onnx ref.npy | tessera-encode > teacher.tsr
 }
