@@ -1,6 +1,7 @@
 #include "train/labelled.h"
 
 #include "base/mem.h"
+#include "graph/fuse.h"
 #include "graph/head.h"
 #include "train/loss.h"
 
@@ -214,6 +215,7 @@ enum tsr_status tsr_train_labelled(struct tsr_graph *g, const struct tsr_labelle
     struct trainer t = {.g = g, .data = data, .val = val};
     struct tsr_params ps = {0};
     struct tsr_session *s = NULL;
+    struct tsr_graph *fused = NULL;
     struct tsr_head head;
     enum tsr_status status;
     t.want = tsr_graph_head(g, &head, NULL) == TSR_OK ? head.logits : g->output[0];
@@ -221,10 +223,12 @@ enum tsr_status tsr_train_labelled(struct tsr_graph *g, const struct tsr_labelle
     TSR_GO(status, done, split(&t, options, err));
     TSR_GO(status, done, tsr_params_init(&ps, g, err));
     struct tsr_session_options so = {.pool = options->pool, .training = true, .seed = options->fit.seed};
-    TSR_GO(status, done, tsr_session_new(g, &so, &s, err));
+    TSR_GO(status, done, tsr_graph_fuse(g, &t.want, 1, TSR_FUSE_TRAINING, &fused, err));
+    TSR_GO(status, done, tsr_session_new(fused, &so, &s, err));
     status = fit_labelled(&t, s, &ps, options, report, err);
 done:
     tsr_session_free(s);
+    tsr_graph_free(fused);
     tsr_params_release(&ps);
     tsr_tensor_release(&t.batch);
     tsr_free(t.order);
@@ -236,12 +240,13 @@ enum tsr_status tsr_predict(const struct tsr_graph *g, int32_t value, const stru
                             struct tsr_pool *pool, float *out, struct tsr_error *err)
 {
     enum { SLICE = 256 };
-    struct tsr_session *s;
+    struct tsr_session *s = NULL;
+    struct tsr_graph *fused;
     struct tsr_session_options so = {.pool = pool};
-    TSR_TRY(tsr_session_new(g, &so, &s, err));
+    TSR_TRY(tsr_graph_fuse(g, &value, 1, 0, &fused, err));
     int64_t n = x->shape.dim[0];
     size_t bytes = n > 0 ? tsr_tensor_bytes(x) / (size_t)n : 0;
-    enum tsr_status status = TSR_OK;
+    enum tsr_status status = tsr_session_new(fused, &so, &s, err);
     for (int64_t at = 0; at < n && status == TSR_OK; at += SLICE) {
         int64_t m = n - at < SLICE ? n - at : SLICE;
         struct tsr_tensor part = {.dtype = x->dtype, .shape = x->shape, .data = (char *)x->data + bytes * (size_t)at};
@@ -256,5 +261,6 @@ enum tsr_status tsr_predict(const struct tsr_graph *g, int32_t value, const stru
     }
 done:
     tsr_session_free(s);
+    tsr_graph_free(fused);
     return status;
 }

@@ -2,6 +2,7 @@
 
 #include "base/mem.h"
 #include "base/rng.h"
+#include "graph/fuse.h"
 #include "train/loss.h"
 #include "transfer/headfit.h"
 #include "transfer/lesson.h"
@@ -24,7 +25,7 @@ struct tsr_teach_options tsr_teach_defaults(bool quality)
 
 /* Everything one lesson needs; the callbacks' argument. */
 struct teacher {
-    struct tsr_graph *g;
+    struct tsr_graph *g, *fused; /* the receiver, and what runs: the same parameters */
     const struct tsr_tokens *tokens;
     const struct tsr_teach_options *opt;
     struct tsr_lesson lesson;
@@ -240,7 +241,9 @@ static enum tsr_status prepare(struct teacher *t, const struct tsr_tensor *refs,
     TSR_TRY(tsr_lesson_init(&t->lesson, k, refs, key, 0.1, true, t->opt->seed, err));
     TSR_TRY(tsr_params_init(&t->params, t->g, err));
     struct tsr_session_options so = {.pool = t->opt->pool, .training = true, .seed = t->opt->seed};
-    TSR_TRY(tsr_session_new(t->g, &so, &t->session, err));
+    int32_t keep[3] = {t->want[0], t->want[n - 1], t->has_head ? t->head.features : t->want[0]};
+    TSR_TRY(tsr_graph_fuse(t->g, keep, 3, TSR_FUSE_TRAINING, &t->fused, err));
+    TSR_TRY(tsr_session_new(t->fused, &so, &t->session, err));
     TSR_TRY(make_mask(t, err));
     if (t->opt->outputs) TSR_TRY(make_targets(t, err));
     if (t->opt->outputs && t->opt->retain > 0) TSR_TRY(blend_own(t, err));
@@ -287,6 +290,7 @@ enum tsr_status tsr_teach(struct tsr_graph *g, const struct tsr_tokens *tokens, 
                                          &report->head_refitted, err));
 done:
     tsr_session_free(t.session);
+    tsr_graph_free(t.fused);
     tsr_params_release(&t.params);
     tsr_lesson_release(&t.lesson);
     tsr_free(t.target);

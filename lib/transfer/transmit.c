@@ -1,6 +1,7 @@
 #include "transfer/transmit.h"
 
 #include "base/mem.h"
+#include "graph/fuse.h"
 #include "graph/head.h"
 #include "graph/session.h"
 #include "hub/activations.h"
@@ -29,6 +30,7 @@ struct layer {
 
 struct tsr_transmitter {
     const struct tsr_graph *g;
+    struct tsr_graph *fused; /* what runs */
     struct tsr_transmit_options opt;
     struct tsr_stream_writer *w;
     struct tsr_session *session;
@@ -87,7 +89,8 @@ enum tsr_status tsr_transmitter_new(const struct tsr_graph *g, const struct tsr_
     t->w = w;
     struct tsr_session_options so = {.pool = options->pool};
     enum tsr_status status = find_values(t, err);
-    if (status == TSR_OK) status = tsr_session_new(g, &so, &t->session, err);
+    if (status == TSR_OK) status = tsr_graph_fuse(g, t->want, t->n_want, 0, &t->fused, err);
+    if (status == TSR_OK) status = tsr_session_new(t->fused, &so, &t->session, err);
     if (status == TSR_OK) {
         t->key = tsr_malloc(TSR_BLOCK_ROWS, sizeof *t->key);
         if (t->key == NULL) status = tsr_nomem(err, TSR_BLOCK_ROWS * sizeof *t->key);
@@ -104,6 +107,7 @@ void tsr_transmitter_free(struct tsr_transmitter *t)
     tsr_free(t->out.row);
     tsr_free(t->key);
     tsr_session_free(t->session);
+    tsr_graph_free(t->fused);
     tsr_free(t);
 }
 
