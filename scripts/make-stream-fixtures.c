@@ -191,6 +191,23 @@ static void small(struct tsr_buf *b, enum tsr_dtype dtype)
     *b = m.b;
 }
 
+/* The example of tessera-stream(5). */
+static void make_example(void)
+{
+    struct maker m;
+    struct tsr_key key;
+    struct tsr_stream_head h = {0};
+    struct tsr_block_keys k = {.count = 1, .key = &key};
+    for (int i = 0; i < TSR_KEY_LEN; i++) key.b[i] = (uint8_t)i;
+    begin(&m);
+    must(tsr_stream_head_set(&h.producer, "x", &err));
+    must(tsr_stream_head_put(m.w, &h, &err));
+    must(tsr_keys_put(m.w, &k, &err));
+    must(tsr_writer_finish(m.w, &err));
+    tsr_stream_head_release(&h);
+    keep(&m, "good-example"), tsr_buf_release(&m.b);
+}
+
 static void make_good(void)
 {
     struct maker m;
@@ -359,6 +376,7 @@ int main(int argc, char **argv)
         return 2;
     }
     directory = argv[1];
+    make_example();
     make_good();
     make_newer_minor();
     make_bad_container();
