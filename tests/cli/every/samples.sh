@@ -63,7 +63,7 @@ labels() {
     {
         printf '\223NUMPY\001\000v\000'
         printf '%-117s\n' "{'descr': '|u1', 'fortran_order': False, 'shape': ($2,), }"
-        awk -v n="$2" 'BEGIN {for (i = 0; i < n; i++) printf "\\%03o", i % 4}' | { read -r row; printf "$row"; }
+        awk -v n="$2" 'BEGIN {for (i = 0; i < n; i++) printf "\\%03o", i % 4; print ""}' | { read -r row; printf "$row"; }
     } > "$1"
 }
 token() {
