@@ -349,7 +349,29 @@ static enum tsr_status mod_backward(struct tsr_op_ctx *ctx) { return backward(ct
 
 /* ---- PRelu: the slope broadcasts to the input, not the other way ---- */
 
-static enum tsr_status prelu_infer(struct tsr_op_ctx *ctx)
+/* Before opset 7 a list of slopes is one for each channel. */
+static struct tsr_tensor prelu_slope(const struct tsr_op_ctx *ctx)
+{
+    struct tsr_tensor s = *ctx->in[1];
+    int rank = ctx->in[0]->shape.rank;
+    if (ctx->node->opset >= 7 || s.shape.rank != 1) return s;
+    for (int i = 2; i < rank; i++) s.shape.dim[s.shape.rank++] = 1;
+    return s;
+}
+
+static enum tsr_status prelu_run(struct tsr_op_ctx *ctx, enum tsr_status (*step)(struct tsr_op_ctx *))
+{
+    TSR_TRY(tsr_op_need(ctx, 0, TSR_MASK_REAL | TSR_MASK_INT));
+    TSR_TRY(tsr_op_need(ctx, 1, TSR_MASK_REAL | TSR_MASK_INT));
+    struct tsr_tensor slope = prelu_slope(ctx);
+    const struct tsr_tensor *swapped[2] = {ctx->in[0], &slope}, **kept = ctx->in;
+    ctx->in = swapped;
+    enum tsr_status status = step(ctx);
+    ctx->in = kept;
+    return status;
+}
+
+static enum tsr_status prelu_shape(struct tsr_op_ctx *ctx)
 {
     char a[TSR_SHAPE_TEXT], b[TSR_SHAPE_TEXT];
     TSR_TRY(same_types(ctx, TSR_MASK_REAL | TSR_MASK_INT));
@@ -358,8 +380,18 @@ static enum tsr_status prelu_infer(struct tsr_op_ctx *ctx)
                            tsr_shape_text(&ctx->in[1]->shape, b, sizeof b), tsr_shape_text(&ctx->in[0]->shape, a, sizeof a));
     return TSR_OK;
 }
-static enum tsr_status prelu_forward(struct tsr_op_ctx *ctx) { return forward(ctx, &family_prelu); }
-static enum tsr_status prelu_backward(struct tsr_op_ctx *ctx) { return backward(ctx, &family_prelu); }
+static enum tsr_status prelu_compute(struct tsr_op_ctx *ctx) { return forward(ctx, &family_prelu); }
+static enum tsr_status prelu_adjoint(struct tsr_op_ctx *ctx)
+{
+    struct tsr_shape kept = ctx->gin[1].shape; /* the sum is over the axes of the shape that is seen */
+    ctx->gin[1].shape = ctx->in[1]->shape;
+    enum tsr_status status = backward(ctx, &family_prelu);
+    ctx->gin[1].shape = kept;
+    return status;
+}
+static enum tsr_status prelu_infer(struct tsr_op_ctx *ctx) { return prelu_run(ctx, prelu_shape); }
+static enum tsr_status prelu_forward(struct tsr_op_ctx *ctx) { return prelu_run(ctx, prelu_compute); }
+static enum tsr_status prelu_backward(struct tsr_op_ctx *ctx) { return prelu_run(ctx, prelu_adjoint); }
 
 /* ---- bits ---- */
 

@@ -28,6 +28,8 @@
     X(reduce) \
     X(rnn) \
     X(rotary) \
+    X(scatter) \
+    X(select) \
     X(shape) \
     X(slice) \
     X(softmax) \
