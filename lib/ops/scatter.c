@@ -21,7 +21,7 @@ static enum tsr_status get_how(struct tsr_op_ctx *ctx, enum how *how)
 
 struct write {
     enum tsr_dtype dtype;
-    enum how how = PUT;
+    enum how how;
     size_t size;
     void *data;
     const void *updates;
