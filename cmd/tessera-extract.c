@@ -84,7 +84,7 @@ static enum tsr_status settings(struct tsr_cli *cli, struct tsr_transmit_options
     return TSR_OK;
 }
 
-static enum tsr_status pump(struct tsr_cli *cli, struct tsr_feed *feed, struct tsr_transmitter *t, struct tsr_error *err)
+static enum tsr_status pump(struct tsr_feed *feed, struct tsr_transmitter *t, struct tsr_error *err)
 {
     struct tsr_tensor x[TSR_FEED_INPUTS];
     bool first = true;
@@ -99,54 +99,124 @@ static enum tsr_status pump(struct tsr_cli *cli, struct tsr_feed *feed, struct t
         first = false;
         if (m == 0) break;
     } while (!feed->ended);
-    (void)cli;
     return tsr_transmitter_finish(t, err);
 }
 
-static enum tsr_status from_model(struct tsr_cli *cli, struct tsr_error *err)
+/* Opens the answers of another framework: --outputs FILE and --activations NAME=FILE. */
+static enum tsr_status open_foreign(struct tsr_transmit_options *o, struct tsr_error *err)
+{
+    static char name[TSR_MAX_LAYERS][256];
+    o->n_layers = 0;
+    o->classes = set.classes;
+    if (set.outputs != NULL)
+        TSR_TRY(tsr_samples_open(set.outputs, NULL, TSR_F32, &o->foreign_outputs, err));
+    for (size_t i = 0; i < set.activations.n; i++) {
+        const char *arg = set.activations.item[i], *eq = strchr(arg, '=');
+        size_t n = eq != NULL ? (size_t)(eq - arg) : 0;
+        if (n == 0 || n >= sizeof name[0] || i >= TSR_MAX_LAYERS)
+            return tsr_fail(err, TSR_E_USAGE, "--activations wants NAME=FILE, not '%s'", arg);
+        memcpy(name[i], arg, n);
+        TSR_TRY(tsr_samples_open(eq + 1, NULL, TSR_F32, &o->foreign_layer[i], err));
+        o->layer[o->n_layers++] = name[i];
+    }
+    return TSR_OK;
+}
+
+static void close_foreign(struct tsr_transmit_options *o)
+{
+    tsr_samples_close(o->foreign_outputs);
+    for (size_t i = 0; i < o->n_layers; i++) tsr_samples_close(o->foreign_layer[i]);
+}
+
+static enum tsr_status transmit(struct tsr_cli *cli, const struct tsr_graph *g, struct tsr_feed *feed,
+                                struct tsr_transmit_options *o, struct tsr_sink *out, struct tsr_error *err)
+{
+    struct tsr_stream_writer *w;
+    struct tsr_transmitter *t = NULL;
+    struct tsr_progress progress;
+    TSR_TRY(tsr_writer_new(out, 0, &w, err));
+    o->refs = feed->count > 0 ? feed->count : 0;
+    tsr_progress_begin(&progress, cli, "extracting", "rows", 0);
+    o->progress_arg = &progress;
+    enum tsr_status status = tsr_transmitter_new(g, o, w, &t, err);
+    if (status == TSR_OK) status = pump(feed, t, err);
+    tsr_progress_end(&progress);
+    tsr_transmitter_free(t);
+    tsr_writer_free(w);
+    return status;
+}
+
+static enum tsr_status extract(struct tsr_cli *cli, struct tsr_error *err)
 {
     struct tsr_graph *g = NULL;
     struct tsr_feed feed = {.n_inputs = 0};
     struct tsr_sink *out = NULL;
-    struct tsr_stream_writer *w = NULL;
-    struct tsr_transmitter *t = NULL;
     struct tsr_transmit_options o;
-    struct tsr_progress progress;
     enum tsr_status status;
     TSR_TRY(settings(cli, &o, err));
-    TSR_GO(status, done, tsr_onnx_load(set.model, &g, err));
+    if (set.model == NULL) TSR_GO(status, done, open_foreign(&o, err));
+    else TSR_GO(status, done, tsr_onnx_load(set.model, &g, err));
     TSR_GO(status, done, tsr_feed_open(&feed, cli, g, cli->argc, cli->argv, err));
     TSR_GO(status, done, tsr_cli_output(cli, TSR_BINARY, &out, err));
-    TSR_GO(status, done, tsr_writer_new(out, 0, &w, err));
-    o.refs = feed.count > 0 ? feed.count : 0;
-    tsr_progress_begin(&progress, cli, "extracting", "rows", 0);
-    o.progress_arg = &progress;
-    status = tsr_transmitter_new(g, &o, w, &t, err);
-    if (status == TSR_OK) status = pump(cli, &feed, t, err);
-    tsr_progress_end(&progress);
-    if (status == TSR_OK) {
-        status = tsr_sink_close(out, err);
-        out = NULL;
-    }
+    TSR_GO(status, done, transmit(cli, g, &feed, &o, out, err));
+    status = tsr_sink_close(out, err);
+    out = NULL;
 done:
-    tsr_transmitter_free(t);
-    tsr_writer_free(w);
     tsr_sink_abandon(out);
     tsr_feed_close(&feed);
+    close_foreign(&o);
     tsr_graph_free(g);
+    return status;
+}
+
+/* The samples, and behind each block of them its views, for somebody else to answer. */
+static enum tsr_status emit(struct tsr_cli *cli, struct tsr_error *err)
+{
+    struct tsr_feed feed;
+    struct tsr_sink *out = NULL;
+    struct tsr_npy_writer npy;
+    struct tsr_views views = {.noise = -1, .seed = (uint64_t)cli->seed};
+    struct tsr_tensor x[TSR_FEED_INPUTS] = {{0}};
+    int64_t m = 0;
+    enum tsr_status status;
+    bool begun = false;
+    TSR_TRY(view_count(&views.count, err));
+    TSR_GO(status, done, tsr_feed_open(&feed, cli, NULL, cli->argc, cli->argv, err));
+    if (views.count == TSR_VIEWS_AUTO) views.count = tsr_views_auto(feed.count);
+    TSR_GO(status, done, tsr_sink_open(set.emit, &out, err));
+    do {
+        int64_t rows = feed.count > 0 ? feed.count * (1 + (int64_t)views.count) : -1;
+        TSR_GO(status, done, tsr_cli_poll(err));
+        TSR_GO(status, done, tsr_feed_next(&feed, TSR_BLOCK_ROWS, x, &m, err));
+        if (!begun) TSR_GO(status, done, tsr_npy_begin(&npy, out, x[0].dtype, &feed.in[0].shape, rows, err));
+        begun = true;
+        if (m > 0) TSR_GO(status, done, tsr_emit_block(&views, &x[0], &npy, err));
+        tsr_tensor_release(&x[0]);
+    } while (!feed.ended && m > 0);
+    TSR_GO(status, done, tsr_npy_end(&npy, err));
+    status = tsr_sink_close(out, err);
+    out = NULL;
+done:
+    tsr_sink_abandon(out);
+    tsr_tensor_release(&x[0]);
+    tsr_feed_close(&feed);
     return status;
 }
 
 static enum tsr_status run(struct tsr_cli *cli, struct tsr_error *err)
 {
-    if (set.model != NULL) return from_model(cli, err);
-    return tsr_fail(err, TSR_E_USAGE, "which transmitter? Give --model FILE, or --outputs and --activations");
+    bool foreign = set.outputs != NULL || set.activations.n > 0;
+    if (set.emit != NULL) return emit(cli, err);
+    if ((set.model != NULL) == foreign)
+        return tsr_fail(err, TSR_E_USAGE,
+                        "which transmitter? Give either --model FILE, or --outputs and --activations of another one");
+    return extract(cli, err);
 }
 
 static const struct tsr_program program = {
     .name = "tessera-extract",
     .purpose = "extract outputs and activations of a transmitter",
-    .usage = "-m MODEL [INPUT=]FILE ...",
+    .usage = "-m MODEL [INPUT=]FILE ...\n--outputs ANSWERS.npy [--views K] FILE\n--emit-views VIEWS.npy --views K FILE",
     .takes = TSR_TAKES_ALL | TSR_TAKES_OUTPUT | TSR_TAKES_THREADS | TSR_TAKES_PROGRESS | TSR_TAKES_SEED,
     .options = options,
     .n_options = TSR_LENGTH(options),

@@ -20,7 +20,9 @@
 #define GROUP_ROWS 16384 /* rows of views in one record */
 
 struct layer {
-    int32_t id;
+    const char *name;
+    int32_t id;                /* of the graph's value; -1: foreign */
+    struct tsr_samples *file;  /* foreign answers */
     int64_t width;             /* of a row; 0 until the first forward pass */
     struct tsr_shape shape;    /* of one sample, where rows are raw */
     struct tsr_activation_axes axes;
@@ -29,8 +31,8 @@ struct layer {
 };
 
 struct tsr_transmitter {
-    const struct tsr_graph *g;
-    struct tsr_graph *fused; /* what runs */
+    const struct tsr_graph *g; /* NULL: foreign */
+    struct tsr_graph *fused;   /* what runs */
     struct tsr_transmit_options opt;
     struct tsr_stream_writer *w;
     struct tsr_session *session;
@@ -66,10 +68,24 @@ static enum tsr_status find_values(struct tsr_transmitter *t, struct tsr_error *
         if (id < 0)
             return tsr_fail(err, TSR_E_NOT_FOUND,
                             "the model has no tensor '%s'; tessera-inspect lists the names it has", name);
-        t->layer[t->n_layers++].id = id;
+        t->layer[t->n_layers++] = (struct layer){.id = id, .name = t->g->value[id].name};
         t->want[t->n_want++] = id;
     }
     if (t->n_want == 0) return tsr_fail(err, TSR_E_USAGE, "neither outputs nor a layer was asked for");
+    return TSR_OK;
+}
+
+static enum tsr_status foreign_values(struct tsr_transmitter *t, struct tsr_error *err)
+{
+    const struct tsr_transmit_options *o = &t->opt;
+    t->kind = o->foreign_outputs == NULL ? TSR_KIND_NONE : o->kind == TSR_KIND_NONE ? TSR_KIND_LOGITS : o->kind;
+    t->out = (struct layer){.id = -1, .file = o->foreign_outputs, .name = "outputs"};
+    for (size_t i = 0; i < o->n_layers; i++)
+        t->layer[t->n_layers++] = (struct layer){.id = -1, .name = o->layer[i], .file = o->foreign_layer[i]};
+    if (t->kind == TSR_KIND_NONE && o->n_layers == 0)
+        return tsr_fail(err, TSR_E_USAGE, "neither outputs nor activations were given");
+    if (t->kind == TSR_KIND_ARGMAX && o->classes < 2)
+        return tsr_fail(err, TSR_E_USAGE, "answers that are classes need to be told how many there are (--classes)");
     return TSR_OK;
 }
 
@@ -79,7 +95,7 @@ enum tsr_status tsr_transmitter_new(const struct tsr_graph *g, const struct tsr_
     *out = NULL;
     if (options->n_layers > TSR_MAX_LAYERS)
         return tsr_fail(err, TSR_E_LIMIT, "at most %d layers can be extracted at once", TSR_MAX_LAYERS);
-    if (options->views > 0 && g->n_input != 1)
+    if (options->views > 0 && g != NULL && g->n_input != 1)
         return tsr_fail(err, TSR_E_UNSUPPORTED, "views need a model with one input, this one has %zu; use --views 0",
                         g->n_input);
     struct tsr_transmitter *t = tsr_calloc(1, sizeof *t);
@@ -88,9 +104,9 @@ enum tsr_status tsr_transmitter_new(const struct tsr_graph *g, const struct tsr_
     t->opt = *options;
     t->w = w;
     struct tsr_session_options so = {.pool = options->pool};
-    enum tsr_status status = find_values(t, err);
-    if (status == TSR_OK) status = tsr_graph_fuse(g, t->want, t->n_want, 0, &t->fused, err);
-    if (status == TSR_OK) status = tsr_session_new(t->fused, &so, &t->session, err);
+    enum tsr_status status = g != NULL ? find_values(t, err) : foreign_values(t, err);
+    if (status == TSR_OK && g != NULL) status = tsr_graph_fuse(g, t->want, t->n_want, 0, &t->fused, err);
+    if (status == TSR_OK && g != NULL) status = tsr_session_new(t->fused, &so, &t->session, err);
     if (status == TSR_OK) {
         t->key = tsr_malloc(TSR_BLOCK_ROWS, sizeof *t->key);
         if (t->key == NULL) status = tsr_nomem(err, TSR_BLOCK_ROWS * sizeof *t->key);
@@ -111,20 +127,36 @@ void tsr_transmitter_free(struct tsr_transmitter *t)
     tsr_free(t);
 }
 
-static enum tsr_status want_float(const struct tsr_transmitter *t, int32_t id, const struct tsr_tensor *v,
-                                  struct tsr_error *err)
+/* The next m rows of a foreign answer, as float32. */
+static enum tsr_status read_rows(struct layer *l, int64_t m, int64_t at, struct tsr_error *err)
 {
-    if (v->dtype == TSR_F32) return TSR_OK;
-    return tsr_fail(err, TSR_E_UNSUPPORTED, "'%s' is %s; only float32 values can be extracted", t->g->value[id].name,
-                    tsr_dtype_name(v->dtype));
+    enum tsr_dtype from = tsr_samples_dtype(l->file);
+    const struct tsr_shape *shape = tsr_samples_shape(l->file);
+    int64_t width = tsr_shape_count(shape), got = 0;
+    l->width = width;
+    if (shape->rank > 1) l->shape = *shape;
+    TSR_TRY(tsr_grow(&l->row, &l->room, (size_t)((at + m) * width), sizeof *l->row, err));
+    void *raw = tsr_malloc((size_t)m, tsr_samples_row_bytes(l->file));
+    if (raw == NULL) return tsr_nomem(err, (size_t)m * tsr_samples_row_bytes(l->file));
+    enum tsr_status status = tsr_samples_read(l->file, m, raw, &got, err);
+    if (status == TSR_OK && got < m)
+        status = tsr_fail(err, TSR_E_MISMATCH,
+                          "%s has too few rows: one is wanted for every sample and view, in the order of --emit-views",
+                          tsr_samples_name(l->file));
+    if (status == TSR_OK) tsr_convert(TSR_F32, l->row + at * width, from, raw, m * width);
+    tsr_free(raw);
+    return status;
 }
 
 /* Stores the batch's rows of one value at row `at` of its buffer. */
 static enum tsr_status keep_rows(struct tsr_transmitter *t, struct layer *l, bool pooled, int64_t m, int64_t at,
                                  struct tsr_error *err)
 {
+    if (l->file != NULL) return read_rows(l, m, at, err);
     const struct tsr_tensor *v = tsr_session_value(t->session, l->id);
-    TSR_TRY(want_float(t, l->id, v, err));
+    if (v->dtype != TSR_F32)
+        return tsr_fail(err, TSR_E_UNSUPPORTED, "'%s' is %s; only float32 values can be extracted", l->name,
+                        tsr_dtype_name(v->dtype));
     int64_t width = m > 0 ? tsr_tensor_count(v) / m : 0;
     if (pooled || v->shape.rank == 0 || v->shape.dim[0] != m) {
         TSR_TRY(tsr_activation_axes(t->g, l->id, &v->shape, m, &l->axes, err));
@@ -136,7 +168,7 @@ static enum tsr_status keep_rows(struct tsr_transmitter *t, struct layer *l, boo
     if (l->width == 0) l->width = width;
     if (l->width != width || width == 0)
         return tsr_fail(err, TSR_E_MISMATCH, "'%s' has %lld numbers a sample here and %lld before",
-                        t->g->value[l->id].name, (long long)width, (long long)l->width);
+                        l->name, (long long)width, (long long)l->width);
     TSR_TRY(tsr_grow(&l->row, &l->room, (size_t)((at + m) * width), sizeof *l->row, err));
     if (l->shape.rank > 0 || !pooled) memcpy(l->row + at * width, v->data, (size_t)(m * width) * sizeof *l->row);
     else tsr_activation_pool(v, l->axes, l->row + at * width);
@@ -149,7 +181,7 @@ static enum tsr_status run_batch(struct tsr_transmitter *t, int64_t m, int64_t a
 {
     if (t->opt.stop != NULL && t->opt.stop()) return tsr_fail(err, TSR_E_INTERRUPTED, "interrupted");
     size_t n = with_layers ? t->n_want : t->n_want - t->n_layers;
-    TSR_TRY(tsr_session_run(t->session, t->want, n, err));
+    if (t->g != NULL) TSR_TRY(tsr_session_run(t->session, t->want, n, err));
     if (t->kind != TSR_KIND_NONE) TSR_TRY(keep_rows(t, &t->out, false, m, at, err));
     for (size_t i = 0; with_layers && i < t->n_layers; i++)
         TSR_TRY(keep_rows(t, &t->layer[i], !t->opt.raw, m, at, err));
@@ -164,7 +196,7 @@ static enum tsr_status run_refs(struct tsr_transmitter *t, const struct tsr_tens
     int64_t n = x[0].shape.dim[0];
     for (int64_t at = 0; at < n; at += BATCH) {
         int64_t m = n - at < BATCH ? n - at : BATCH;
-        for (size_t k = 0; k < n_inputs; k++) {
+        for (size_t k = 0; k < n_inputs && t->g != NULL; k++) {
             size_t each = tsr_tensor_bytes(&x[k]) / (size_t)n;
             struct tsr_tensor part = {.dtype = x[k].dtype, .shape = x[k].shape,
                                       .data = (char *)x[k].data + each * (size_t)at};
@@ -176,26 +208,39 @@ static enum tsr_status run_refs(struct tsr_transmitter *t, const struct tsr_tens
     return TSR_OK;
 }
 
+/* A foreign transmitter may tell the class itself, one number a row. */
+static bool tells_class(const struct tsr_transmitter *t)
+{
+    return t->g == NULL && t->kind == TSR_KIND_ARGMAX && t->out.width == 1;
+}
+
+static const char *input_name(const struct tsr_transmitter *t, size_t k)
+{
+    return t->g != NULL ? t->g->value[t->g->input[k]].name : "input";
+}
+
 static enum tsr_status put_head(struct tsr_transmitter *t, const struct tsr_tensor *x, size_t n_inputs, bool whole,
                                 struct tsr_error *err)
 {
     struct tsr_stream_head h = {.reference_count = t->opt.refs, .outputs = t->kind};
     uint8_t digest[TSR_SHA256_LEN];
-    tsr_onnx_digest(t->g, digest);
-    tsr_hex(digest, sizeof digest, h.model_digest);
+    if (t->g != NULL) {
+        tsr_onnx_digest(t->g, digest);
+        tsr_hex(digest, sizeof digest, h.model_digest);
+    }
     if (whole) {
         h.reference_count = x[0].shape.dim[0];
         tsr_sha256(t->key, (size_t)h.reference_count * sizeof *t->key, digest);
         tsr_hex(digest, sizeof digest, h.reference_digest);
     }
-    h.classes = t->kind == TSR_KIND_NONE ? 0 : t->out.width;
+    h.classes = t->kind == TSR_KIND_NONE ? 0 : tells_class(t) ? t->opt.classes : t->out.width;
     enum tsr_status status = tsr_stream_head_set(&h.producer, t->opt.producer, err);
     if (status == TSR_OK) status = tsr_stream_head_set(&h.blas, tsr_blas_kernel(), err);
     if (status == TSR_OK) status = tsr_stream_head_set(&h.model, t->opt.model_name, err);
     for (size_t k = 0; k < n_inputs && status == TSR_OK; k++) {
         struct tsr_shape one = {.rank = x[k].shape.rank - 1};
         memcpy(one.dim, x[k].shape.dim + 1, (size_t)one.rank * sizeof *one.dim);
-        status = tsr_stream_head_add_input(&h, t->g->value[t->g->input[k]].name, x[k].dtype, &one, err);
+        status = tsr_stream_head_add_input(&h, input_name(t, k), x[k].dtype, &one, err);
     }
     if (status == TSR_OK) status = tsr_stream_head_put(t->w, &h, err);
     tsr_stream_head_release(&h);
@@ -239,14 +284,13 @@ static enum tsr_status put_fingerprint(struct tsr_transmitter *t, const struct l
 {
     struct tsr_fingerprint f;
     struct tsr_json *info = NULL;
-    const char *name = t->g->value[l->id].name;
     float *moments = tsr_malloc((size_t)l->width, 2 * sizeof *moments);
     if (moments == NULL) return tsr_nomem(err, (size_t)l->width * 2 * sizeof *moments);
     enum tsr_status status = tsr_fingerprint(l->row, n, l->width, &f, moments, err);
-    if (status != TSR_OK) (void)tsr_error_prefix(err, "layer '%s'", name);
+    if (status != TSR_OK) (void)tsr_error_prefix(err, "layer '%s'", l->name);
     if (status == TSR_OK) status = fingerprint_json(&f, &info, err);
     if (status == TSR_OK) {
-        struct tsr_rows r = {.type = TSR_FPRT, .layer = name, .info = info,
+        struct tsr_rows r = {.type = TSR_FPRT, .layer = l->name, .info = info,
                              .set = tsr_rowset_choose(TSR_F32, TSR_KIND_NONE, 2, (size_t)l->width, 0)};
         status = tsr_rows_put(t->w, &r, moments, err);
     }
@@ -264,7 +308,7 @@ static enum tsr_status put_rows(struct tsr_transmitter *t, int64_t n, int64_t vi
                          .n_views = view > 0 ? n_views : 0};
     if (t->kind != TSR_KIND_NONE) {
         size_t cols = t->kind == TSR_KIND_ARGMAX ? 1 : (size_t)t->out.width;
-        if (t->kind == TSR_KIND_ARGMAX)
+        if (t->kind == TSR_KIND_ARGMAX && !tells_class(t))
             for (size_t i = 0; i < rows; i++)
                 t->out.row[i] = (float)tsr_argmax(t->out.row + (int64_t)i * t->out.width, t->out.width);
         r.type = TSR_OUTS;
@@ -274,7 +318,7 @@ static enum tsr_status put_rows(struct tsr_transmitter *t, int64_t n, int64_t vi
     for (size_t i = 0; i < t->n_layers && (view == 0 || t->opt.view_activations); i++) {
         const struct layer *l = &t->layer[i];
         r.type = TSR_ACTS;
-        r.layer = t->g->value[l->id].name;
+        r.layer = l->name;
         r.rank = l->shape.rank;
         memcpy(r.shape, l->shape.dim, sizeof l->shape.dim);
         r.set = tsr_rowset_choose(t->opt.dtype, TSR_KIND_NONE, rows, (size_t)l->width, 0);
@@ -305,7 +349,7 @@ static enum tsr_status run_views(struct tsr_transmitter *t, const struct tsr_ten
             tsr_view_make(&t->views, &plan, x->dtype, &one, from + each * sample, from + each * plan.partner,
                           (char *)batch.data + each * (size_t)i);
         }
-        status = tsr_session_set_input(t->session, t->g->input[0], &batch, err);
+        if (t->g != NULL) status = tsr_session_set_input(t->session, t->g->input[0], &batch, err);
         if (status == TSR_OK) status = run_batch(t, n, at, t->opt.view_activations, err);
         tsr_tensor_release(&batch);
     }
@@ -315,18 +359,19 @@ static enum tsr_status run_views(struct tsr_transmitter *t, const struct tsr_ten
 static enum tsr_status check_block(const struct tsr_transmitter *t, const struct tsr_tensor *x, size_t n_inputs,
                                    struct tsr_error *err)
 {
-    if (n_inputs != t->g->n_input)
-        return tsr_fail(err, TSR_E_MISMATCH, "the model has %zu inputs, %zu were given", t->g->n_input, n_inputs);
+    size_t due = t->g != NULL ? t->g->n_input : 1;
+    if (n_inputs != due)
+        return tsr_fail(err, TSR_E_MISMATCH, "the model has %zu inputs, %zu were given", due, n_inputs);
     for (size_t k = 0; k < n_inputs; k++) {
         if (x[k].shape.rank < 1 || x[k].shape.dim[0] != x[0].shape.dim[0] || x[k].shape.dim[0] < 1 ||
             x[k].shape.dim[0] > TSR_BLOCK_ROWS)
             return tsr_fail(err, TSR_E_MISMATCH, "input '%s' has another number of samples than the first input",
-                            t->g->value[t->g->input[k]].name);
+                            input_name(t, k));
         int64_t bad = tsr_tensor_nonfinite(&x[k]);
         if (bad >= 0)
             return tsr_fail(err, TSR_E_NUMERIC, "sample %lld of input '%s' holds a NaN or an infinity",
                             (long long)(t->first + bad / (tsr_tensor_count(&x[k]) / x[k].shape.dim[0])),
-                            t->g->value[t->g->input[k]].name);
+                            input_name(t, k));
     }
     return TSR_OK;
 }
@@ -347,7 +392,7 @@ enum tsr_status tsr_transmitter_block(struct tsr_transmitter *t, const struct ts
     struct tsr_block_keys keys = {.block = t->block, .first = t->first, .count = (size_t)m, .key = t->key};
     TSR_TRY(tsr_keys_put(t->w, &keys, err));
     for (size_t k = 0; k < n_inputs && t->opt.with_inputs; k++) {
-        struct tsr_inputs in = {.name = t->g->value[t->g->input[k]].name, .block = t->block, .count = m,
+        struct tsr_inputs in = {.name = input_name(t, k), .block = t->block, .count = m,
                                 .dtype = x[k].dtype, .shape = {.rank = x[k].shape.rank - 1}};
         memcpy(in.shape.dim, x[k].shape.dim + 1, (size_t)in.shape.rank * sizeof *in.shape.dim);
         TSR_TRY(tsr_inputs_put(t->w, &in, x[k].data, err));

@@ -6,6 +6,8 @@
 #define TSR_TRANSFER_TRANSMIT_H
 
 #include "graph/graph.h"
+#include "io/npy.h"
+#include "io/samples.h"
 #include "stream/rowset.h"
 #include "stream/writer.h"
 #include "train/views.h"
@@ -22,6 +24,11 @@ struct tsr_transmit_options {
                                    only the winning class is told */
     const char *layer[TSR_MAX_LAYERS]; /* ACTS records: tensor names, or "" for the head's input */
     size_t n_layers;
+    /* Without a graph another framework answered: row by row in the order of tsr_emit_block, its
+     * outputs (or NULL) and, for each layer, its activations (for the references alone, unless
+     * view_activations). Borrowed. */
+    struct tsr_samples *foreign_outputs, *foreign_layer[TSR_MAX_LAYERS];
+    int64_t classes;            /* of argmax answers of a foreign transmitter */
     bool raw;                   /* activations unpooled, in their own shape */
     bool view_activations;      /* ACTS for the views too */
     uint32_t views;             /* of each sample; TSR_VIEWS_AUTO: clip(16000 / refs, 8, 640) */
@@ -37,7 +44,8 @@ struct tsr_transmit_options {
 
 struct tsr_transmitter;
 
-/* The graph and the writer are borrowed. TSR_E_NOT_FOUND: a layer that is not there. */
+/* The graph (NULL: foreign) and the writer are borrowed. TSR_E_NOT_FOUND: a layer that is not
+ * there. */
 enum tsr_status tsr_transmitter_new(const struct tsr_graph *g, const struct tsr_transmit_options *options,
                                     struct tsr_stream_writer *w, struct tsr_transmitter **out,
                                     struct tsr_error *err) TSR_MUST_USE;
@@ -50,6 +58,11 @@ enum tsr_status tsr_transmitter_block(struct tsr_transmitter *t, const struct ts
                                       bool whole, struct tsr_error *err) TSR_MUST_USE;
 /* Ends the segment. TSR_E_MISMATCH where no block came. */
 enum tsr_status tsr_transmitter_finish(struct tsr_transmitter *t, struct tsr_error *err) TSR_MUST_USE;
+
+/* Writes the block's samples and then their views, as another framework is to answer them: with
+ * the recipe in *v, which the first block (v->count > 0, v->noise < 0) measures. */
+enum tsr_status tsr_emit_block(struct tsr_views *v, const struct tsr_tensor *x, struct tsr_npy_writer *to,
+                               struct tsr_error *err) TSR_MUST_USE;
 
 /* The key of each of the m samples of x[0 .. n_inputs): BLAKE2b-128 over, for every input in
  * order, its type name, rank, dimensions (as little-endian u64) and element bytes. */
