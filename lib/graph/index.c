@@ -38,8 +38,9 @@ enum tsr_status tsr_index_new(struct tsr_index **out, struct tsr_error *err)
     index->size = 64;
     index->slot = tsr_calloc(index->size, sizeof *index->slot);
     if (index->slot == NULL) {
+        size_t bytes = index->size * sizeof *index->slot;
         tsr_free(index);
-        return tsr_nomem(err, index->size * sizeof *index->slot);
+        return tsr_nomem(err, bytes);
     }
     *out = index;
     return TSR_OK;

@@ -514,6 +514,22 @@ OT_FN void ot_threads_agree(struct optest *t)
     for (int i = 0; i < OT_MAX_IN; i++) tsr_tensor_release(&gin[i]);
 }
 
+/* Every allocation of forward and backward fails once: the operator says so and leaks nothing
+ * (which sanitiser builds see). */
+OT_FN void ot_memory_torture(struct optest *t)
+{
+    ot_load(t, TSR_F32);
+    for (long n = 1;; n++) {
+        ck_assert(n < 1000);
+        tsr_mem_fail_after(n);
+        enum tsr_status s = ot_forward(t, true);
+        if (s == TSR_OK && t->op->backward) s = ot_backward(t);
+        tsr_mem_fail_after(0);
+        if (s == TSR_OK) return;
+        ck_assert_msg(s == TSR_E_NOMEM, "%s: out of memory gives %s", t->op->op_type, tsr_status_name(s));
+    }
+}
+
 /* Everything at once, for the usual smooth operator. */
 OT_FN void ot_check_all(struct optest *t, double float_tol)
 {

@@ -436,6 +436,26 @@ START_TEST(families)
 }
 END_TEST
 
+/* Every allocation fails once: a clean error, the original untouched. */
+START_TEST(memory)
+{
+    struct tsr_zoo_spec spec;
+    struct tsr_graph *g, *h = NULL;
+    enum tsr_status s = TSR_E_NOMEM;
+    OK(tsr_zoo_parse("cct width=8 depth=1 input=1x8x8 classes=3", &spec, &err));
+    OK(tsr_zoo_build(&spec, &g, &err));
+    for (long n = 1; s == TSR_E_NOMEM; n += 1 + n / 40) {
+        tsr_mem_fail_after(n);
+        s = tsr_graph_fuse(g, NULL, 0, 0, &h, NULL);
+        tsr_mem_fail_after(0);
+        ck_assert((s == TSR_OK) == (h != NULL));
+    }
+    ck_assert_int_eq(s, TSR_OK);
+    tsr_graph_free(h);
+    tsr_graph_free(g);
+}
+END_TEST
+
 /* Networks as PyTorch exports them. */
 START_TEST(exported)
 {
@@ -482,6 +502,7 @@ int main(void)
     tcase_add_test(c, linear_and_relu);
     tcase_add_test(c, batchnorm);
     tcase_add_loop_test(c, families, 0, (int)(sizeof zoo / sizeof *zoo));
+    tcase_add_test(c, memory);
     tcase_add_test(c, exported);
     suite_add_tcase(s, c);
     SRunner *runner = srunner_create(s);

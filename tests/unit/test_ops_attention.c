@@ -297,6 +297,25 @@ START_TEST(refusals)
 }
 END_TEST
 
+START_TEST(memory)
+{
+    struct optest t;
+    ot_init(&t, "Attention", 24);
+    t.n_out = 3;
+    ot_float(&t, "softcap", 1);
+    for (int i = 0; i < 3; i++) ot_in_random(&t, TSR_F32, OT_S(1, 2, 3, 4), -1, 1);
+    ot_in_random(&t, TSR_F32, OT_S(3, 5), -1, 1);
+    for (int i = 0; i < 2; i++) ot_in_random(&t, TSR_F32, OT_S(1, 2, 2, 4), -1, 1);
+    ot_memory_torture(&t);
+    ot_free(&t);
+    ot_init_domain(&t, "Attention", "tessera", 1);
+    for (int i = 0; i < 3; i++) ot_in_random(&t, TSR_F32, OT_S(1, 2, 3, 4), -1, 1);
+    ot_in_random(&t, TSR_F32, OT_S(3, 3), -1, 1);
+    ot_memory_torture(&t);
+    ot_free(&t);
+}
+END_TEST
+
 int main(void)
 {
     Suite *s = suite_create("ops/attention");
@@ -311,6 +330,7 @@ int main(void)
     tcase_add_test(c, rotary);
     tcase_add_test(c, linear);
     tcase_add_test(c, refusals);
+    tcase_add_test(c, memory);
     suite_add_tcase(s, c);
     return ot_main(s);
 }

@@ -258,6 +258,16 @@ START_TEST(refusals)
 }
 END_TEST
 
+START_TEST(memory)
+{
+    struct optest t;
+    struct shape_of s = {"LSTM", "bidirectional", 1, 4, true, true, true, true};
+    build(&t, &s, 1);
+    ot_memory_torture(&t);
+    ot_free(&t);
+}
+END_TEST
+
 static Suite *suite(void)
 {
     Suite *s = suite_create("ops/rnn");
@@ -272,6 +282,7 @@ static Suite *suite(void)
     tcase_add_test(c, larger_sizes);
     tcase_add_test(c, kernels_agree);
     tcase_add_test(c, refusals);
+    tcase_add_test(c, memory);
     suite_add_tcase(s, c);
     return s;
 }
