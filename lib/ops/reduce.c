@@ -92,12 +92,32 @@ TSR_CLONES static double abs_f64(int64_t n, const void *x) { LANES(double, fabs(
 TSR_CLONES static double square_f32(int64_t n, const void *x) { LANES(float, v *v); }
 TSR_CLONES static double square_f64(int64_t n, const void *x) { LANES(double, v *v); }
 
-/* The largest of sign * x; NaN where there is one. */
+/* Whether one of them is NaN. */
+TSR_CLONES static bool has_nan(int64_t n, const float *x)
+{
+    int bad = 0;
+    for (int64_t i = 0; i < n; i++) bad |= x[i] != x[i];
+    return bad != 0;
+}
+TSR_CLONES static float least(int64_t n, const float *x)
+{
+    float lane[8], m = INFINITY;
+    for (int j = 0; j < 8; j++) lane[j] = m;
+    int64_t i = 0;
+    for (; i + 8 <= n; i += 8)
+        for (int j = 0; j < 8; j++) lane[j] = x[i + j] < lane[j] ? x[i + j] : lane[j];
+    for (; i < n; i++) m = x[i] < m ? x[i] : m;
+    for (int j = 0; j < 8; j++) m = lane[j] < m ? lane[j] : m;
+    return m;
+}
+
+/* The largest of sign * x times the sign; NaN where there is one. */
 static double extreme(enum tsr_dtype t, int64_t n, const void *x, double sign)
 {
+    if (t == TSR_F32) return has_nan(n, x) ? NAN : (double)(sign > 0 ? tsr_vmax(n, x) : least(n, x));
     double m = -INFINITY;
     for (int64_t i = 0; i < n; i++) {
-        double v = sign * (t == TSR_F32 ? (double)((const float *)x)[i] : ((const double *)x)[i]);
+        double v = sign * ((const double *)x)[i];
         if (!(v <= m)) m = v;
         if (v != v) return v;
     }

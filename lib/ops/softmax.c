@@ -95,12 +95,8 @@ static enum tsr_status run(struct tsr_op_ctx *ctx, rows_fn *f32, rows_fn *f64, c
 
 /* ---- float32 rows ---- */
 
-enum { SHORT = 48, BATCH = 2048 }; /* shorter rows share one call of the vector exponential */
+enum { SHORT = 48 }; /* rows for which a call of a vector kernel does not pay */
 
-TSR_CLONES static void scale(int64_t n, float s, float *y)
-{
-    for (int64_t i = 0; i < n; i++) y[i] *= s;
-}
 TSR_CLONES static void shift(int64_t n, float s, const float *x, float *y)
 {
     TSR_IVDEP for (int64_t i = 0; i < n; i++) y[i] = x[i] - s;
@@ -114,44 +110,10 @@ TSR_CLONES static void log_softmax_slope(int64_t n, float sum, const float *g, f
     TSR_IVDEP for (int64_t i = 0; i < n; i++) gx[i] = g[i] - gx[i] * sum;
 }
 
-static float short_max(int64_t n, const float *x)
-{
-    float m = x[0];
-    for (int64_t i = 1; i < n; i++) m = x[i] > m ? x[i] : m;
-    return m;
-}
-static float short_sum(int64_t n, const float *x)
-{
-    float s[4] = {0};
-    int64_t i = 0;
-    for (; i + 4 <= n; i += 4)
-        for (int k = 0; k < 4; k++) s[k] += x[i + k];
-    for (int k = 0; i < n; i++, k++) s[k] += x[i];
-    return (s[0] + s[1]) + (s[2] + s[3]);
-}
-
 static void softmax_f32(int64_t rows, int64_t n, const void *a, const void *g, void *out)
 {
-    const float *x = a;
-    float *y = out;
     (void)g;
-    if (n > SHORT) {
-        for (int64_t r = 0; r < rows; r++, x += n, y += n) scale(n, 1.0f / tsr_vexp_sum(n, x, tsr_vmax(n, x), y), y);
-        return;
-    }
-    for (int64_t r = 0; r < rows;) {
-        int64_t batch = BATCH / n < rows - r ? BATCH / n : rows - r;
-        for (int64_t k = 0; k < batch; k++) {
-            float m = short_max(n, x + k * n);
-            for (int64_t i = 0; i < n; i++) y[k * n + i] = x[k * n + i] - m;
-        }
-        tsr_vexp(batch * n, y, y);
-        for (int64_t k = 0; k < batch; k++) {
-            float s = 1.0f / short_sum(n, y + k * n);
-            for (int64_t i = 0; i < n; i++) y[k * n + i] *= s;
-        }
-        r += batch, x += batch * n, y += batch * n;
-    }
+    tsr_vsoftmax(rows, n, a, out);
 }
 
 static void log_softmax_f32(int64_t rows, int64_t n, const void *a, const void *g, void *out)

@@ -4,6 +4,9 @@
 
 #include <stdatomic.h>
 #include <string.h>
+#if defined(__x86_64__)
+#include <immintrin.h>
+#endif
 
 static inline int32_t vm_bits(float f)
 {
@@ -27,6 +30,9 @@ static inline float vm_sign_of(float y, float x)
     return vm_float(vm_bits(y) | (vm_bits(x) & (int32_t)0x80000000));
 }
 
+/* Sixteen floats at any address; lowered to what the instruction set has. */
+typedef float vm_v16 __attribute__((vector_size(64), aligned(4), may_alias));
+
 typedef void map_fn(int64_t, const float *, float *);
 typedef void grad_fn(int64_t, const float *, const float *, float *);
 struct vmath {
@@ -38,19 +44,43 @@ struct vmath {
     float (*max)(int64_t, const float *);
     double (*sum)(int64_t, const float *);
     double (*dot)(int64_t, const float *, const float *);
+    void (*softmax)(int64_t, int64_t, const float *, float *);
 };
 
 #define VM(name) name##_base
 #define VM_TARGET
 #define MA(a, b, c) ((a) * (b) + (c))
+#if defined(__x86_64__)
+#define VM_WIDTH 4
+#define VM_VEC __m128
+#define VM_LOAD(p) _mm_loadu_ps(p)
+#define VM_STORE(p, v) _mm_storeu_ps(p, v)
+#define VM_MAX(a, b) _mm_max_ps(a, b)
+#else
+#define VM_WIDTH 1
+#define VM_VEC float
+#define VM_LOAD(p) (*(p))
+#define VM_STORE(p, v) (*(p) = (v))
+#define VM_MAX(a, b) ((a) > (b) ? (a) : (b))
+#endif
 #include "tensor/vmath_kernels.h"
 
 #if defined(__x86_64__) && defined(__GNUC__)
+#define VM_WIDTH 8
+#define VM_VEC __m256
+#define VM_LOAD(p) _mm256_loadu_ps(p)
+#define VM_STORE(p, v) _mm256_storeu_ps(p, v)
+#define VM_MAX(a, b) _mm256_max_ps(a, b)
 #define VM(name) name##_avx2
 #define VM_TARGET __attribute__((target("avx2,fma")))
 #define MA(a, b, c) __builtin_fmaf(a, b, c)
 #include "tensor/vmath_kernels.h"
 
+#define VM_WIDTH 16
+#define VM_VEC __m512
+#define VM_LOAD(p) _mm512_loadu_ps(p)
+#define VM_STORE(p, v) _mm512_storeu_ps(p, v)
+#define VM_MAX(a, b) _mm512_max_ps(a, b)
 #define VM(name) name##_avx512
 #ifdef __clang__ /* has no prefer-vector-width here and would ignore the whole attribute */
 #define VM_TARGET __attribute__((target("avx512f,avx512dq,avx512bw,avx512vl,avx2,fma")))
@@ -115,3 +145,32 @@ float tsr_vexp_sum(int64_t n, const float *x, float m, float *y) { return vm()->
 float tsr_vmax(int64_t n, const float *x) { return vm()->max(n, x); }
 double tsr_vsum(int64_t n, const float *x) { return vm()->sum(n, x); }
 double tsr_vdot(int64_t n, const float *x, const float *y) { return vm()->dot(n, x, y); }
+
+/* Rows too short for vectors share one call of the exponential. */
+void tsr_vsoftmax(int64_t rows, int64_t n, const float *x, float *y)
+{
+    if (n >= 32) {
+        vm()->softmax(rows, n, x, y);
+        return;
+    }
+    for (int64_t r = 0; r < rows;) {
+        int64_t batch = 2048 / n < rows - r ? 2048 / n : rows - r;
+        for (int64_t k = 0; k < batch; k++) {
+            const float *a = x + k * n;
+            float *b = y + k * n, m = a[0];
+            for (int64_t i = 1; i < n; i++) m = a[i] > m ? a[i] : m;
+            for (int64_t i = 0; i < n; i++) b[i] = a[i] - m;
+        }
+        tsr_vexp(batch * n, y, y);
+        for (int64_t k = 0; k < batch; k++) {
+            float *b = y + k * n, lane[4] = {0};
+            int64_t i = 0;
+            for (; i + 4 <= n; i += 4)
+                for (int j = 0; j < 4; j++) lane[j] += b[i + j];
+            for (int j = 0; i < n; i++, j++) lane[j] += b[i];
+            float s = 1.0f / ((lane[0] + lane[1]) + (lane[2] + lane[3]));
+            for (i = 0; i < n; i++) b[i] *= s;
+        }
+        r += batch, x += batch * n, y += batch * n;
+    }
+}

@@ -34,6 +34,8 @@ void tsr_vsigmoid_grad(int64_t n, const float *y, const float *gy, float *gx);
 
 /* y = exp(x - m); returns the sum of the y. */
 float tsr_vexp_sum(int64_t n, const float *x, float m, float *y);
+/* Softmax of each of the contiguous rows of n >= 1. */
+void tsr_vsoftmax(int64_t rows, int64_t n, const float *x, float *y);
 /* The largest element (NaN ignored unless it is the first); -inf for n = 0. */
 float tsr_vmax(int64_t n, const float *x);
 /* Sums in double over 16 interleaved lanes that are then added in order: the same for every

@@ -2,6 +2,7 @@
  *   VM(name)     the function name with its suffix
  *   VM_TARGET    the target attribute
  *   MA(a, b, c)  a * b + c, fused where the set has it
+ *   VM_VEC, VM_WIDTH, VM_LOAD, VM_STORE, VM_MAX  its vectors
  * Every loop body is branch-free so that the compiler turns it into vector code; the left-over
  * elements go through the same operations one by one and so give the same bits.
  * Coefficients: minimax fits of our own by the Remez exchange algorithm in 40 digits. */
@@ -249,38 +250,60 @@ VM_TARGET static void VM(swish_grad)(int64_t n, float alpha, const float *x, con
     TSR_IVDEP for (int64_t i = 0; i < n; i++) gx[i] = gy[i] * VM(swish_slope)(x[i], alpha);
 }
 
-/* Sixteen running sums, whatever the vector length, added up pairwise in the end. */
+/* Sixteen running sums, whatever the vector length, added up pairwise in the end. The exponentials
+ * of a block are in the cache when they are summed. */
+VM_INLINE float VM(exp_sum1)(int64_t n, const float *x, float m, float *y)
+{
+    vm_v16 sum = {0};
+    float lane[16];
+    int64_t whole = n - n % 16;
+    for (int64_t at = 0; at < n; at += 512) {
+        int64_t end = n - at < 512 ? n : at + 512, stop = end < whole ? end : whole;
+        TSR_IVDEP for (int64_t i = at; i < end; i++) y[i] = VM(exp1)(x[i] - m);
+        for (int64_t i = at; i < stop; i += 16) sum += *(const vm_v16 *)(const void *)(y + i);
+    }
+    *(vm_v16 *)(void *)lane = sum;
+    for (int64_t i = whole; i < n; i++) lane[i - whole] += y[i];
+    for (int j = 0; j < 8; j++) lane[j] += lane[j + 8];
+    for (int j = 0; j < 4; j++) lane[j] += lane[j + 4];
+    return (lane[0] + lane[2]) + (lane[1] + lane[3]);
+}
+
 VM_TARGET static float VM(exp_sum)(int64_t n, const float *x, float m, float *y)
 {
-    float lane[16] = {0};
+    return VM(exp_sum1)(n, x, m, y);
+}
+
+/* VM_MAX(a, b): the larger of two vectors of VM_WIDTH, b where a is NaN. */
+VM_INLINE float VM(max1)(int64_t n, const float *x)
+{
+    float m = n > 0 ? x[0] : -__builtin_inff();
     int64_t i = 0;
-    for (; i + 16 <= n; i += 16) {
-        TSR_IVDEP for (int j = 0; j < 16; j++)
-        {
-            float e = VM(exp1)(x[i + j] - m);
-            y[i + j] = e;
-            lane[j] += e;
+    if (n >= 2 * VM_WIDTH) {
+        VM_VEC a = VM_LOAD(x), b = VM_LOAD(x + VM_WIDTH);
+        for (i = 2 * VM_WIDTH; i + 2 * VM_WIDTH <= n; i += 2 * VM_WIDTH) {
+            a = VM_MAX(VM_LOAD(x + i), a);
+            b = VM_MAX(VM_LOAD(x + i + VM_WIDTH), b);
         }
+        float lane[VM_WIDTH];
+        VM_STORE(lane, VM_MAX(a, b));
+        for (int j = 0; j < VM_WIDTH; j++) m = lane[j] > m ? lane[j] : m;
     }
-    TSR_IVDEP for (int64_t j = i; j < n; j++) y[j] = VM(exp1)(x[j] - m);
-    for (int j = 0; i < n; i++, j++) lane[j] += y[i];
-    for (int w = 8; w; w /= 2)
-        for (int j = 0; j < w; j++) lane[j] += lane[j + w];
-    return lane[0];
+    for (; i < n; i++) m = x[i] > m ? x[i] : m;
+    return m;
 }
 
 VM_TARGET static float VM(max)(int64_t n, const float *x)
 {
-    float lane[16], m = n > 0 ? x[0] : -__builtin_inff();
-    int64_t i = 0;
-    if (n >= 16) {
-        for (int j = 0; j < 16; j++) lane[j] = x[j];
-        for (i = 16; i + 16 <= n; i += 16)
-            for (int j = 0; j < 16; j++) lane[j] = x[i + j] > lane[j] ? x[i + j] : lane[j];
-        for (int j = 0; j < 16; j++) m = lane[j] > m ? lane[j] : m;
+    return VM(max1)(n, x);
+}
+
+VM_TARGET static void VM(softmax)(int64_t rows, int64_t n, const float *x, float *y)
+{
+    for (int64_t r = 0; r < rows; r++, x += n, y += n) {
+        float s = 1.0f / VM(exp_sum1)(n, x, VM(max1)(n, x), y);
+        for (int64_t i = 0; i < n; i++) y[i] *= s;
     }
-    for (; i < n; i++) m = x[i] > m ? x[i] : m;
-    return m;
 }
 
 VM_TARGET static double VM(sum)(int64_t n, const float *x)
@@ -310,7 +333,7 @@ VM_TARGET static double VM(dot)(int64_t n, const float *x, const float *y)
 static const struct vmath VM(table) = {
     VM(exp), VM(log), VM(tanh), VM(sigmoid), VM(erf), VM(gelu), VM(gelu_tanh), VM(softplus), VM(mish),
     VM(gelu_grad), VM(gelu_tanh_grad), VM(softplus_grad), VM(mish_grad), VM(tanh_grad), VM(sigmoid_grad),
-    VM(swish), VM(swish_grad), VM(exp_sum), VM(max), VM(sum), VM(dot),
+    VM(swish), VM(swish_grad), VM(exp_sum), VM(max), VM(sum), VM(dot), VM(softmax),
 };
 
 #undef VM_INLINE
@@ -319,3 +342,8 @@ static const struct vmath VM(table) = {
 #undef VM
 #undef VM_TARGET
 #undef MA
+#undef VM_WIDTH
+#undef VM_VEC
+#undef VM_LOAD
+#undef VM_STORE
+#undef VM_MAX

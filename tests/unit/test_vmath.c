@@ -190,6 +190,26 @@ START_TEST(sums)
 }
 END_TEST
 
+START_TEST(softmax_rows)
+{
+    static float x[3 * 700], y[3 * 700];
+    tsr_vmath_limit(_i);
+    for (int i = 0; i < 3 * 700; i++) x[i] = (float)((i * 37) % 101) * 0.1f - 4;
+    for (int n = 1; n < 700; n += n < 80 ? 1 : 47) {
+        tsr_vsoftmax(3, n, x, y);
+        for (int r = 0; r < 3; r++) {
+            double s = 0;
+            for (int i = 0; i < n; i++) s += exp((double)x[r * n + i]);
+            for (int i = 0; i < n; i++) ck_assert(fabs((double)y[r * n + i] - exp((double)x[r * n + i]) / s) <= 1e-6);
+        }
+    }
+    x[5] = NAN;
+    tsr_vsoftmax(1, 40, x, y);
+    for (int i = 0; i < 40; i++) ck_assert(isnan(y[i]));
+    tsr_vmath_limit(2);
+}
+END_TEST
+
 int main(void)
 {
     Suite *s = suite_create("vmath");
@@ -200,6 +220,7 @@ int main(void)
     tcase_add_loop_test(c, special_values, 0, 3);
     tcase_add_loop_test(c, place_does_not_matter, 0, 3);
     tcase_add_loop_test(c, sums, 0, 3);
+    tcase_add_loop_test(c, softmax_rows, 0, 3);
     suite_add_tcase(s, c);
     SRunner *r = srunner_create(s);
     srunner_run_all(r, CK_NORMAL);
