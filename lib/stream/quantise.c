@@ -6,7 +6,10 @@
 #include <math.h>
 
 #define LEAST_FLOOR (-1e-3f) /* of the int8 levels, for rows that are all alike */
-#define BITS_A_VALUE 2.5 /* what an int4 output may cost after zstd; see tessera-stream(5) */
+/* What int4 outputs may cost once zstd is through with them: so much a value, or so many bytes where
+ * that is more. Measured in tessera-stream(5). */
+#define BITS_A_VALUE 2.6
+#define BITS_ANYWAY (8.0 * 8192)
 
 static float get_f32(const uint8_t *p)
 {
@@ -101,7 +104,8 @@ static enum tsr_status make_table(const struct tsr_rowset *s, const float *d, ui
                                   float *limit, struct tsr_error *err)
 {
     if (s->dtype == TSR_I4) {
-        TSR_TRY(tsr_levels_fit(d, s->rows, s->cols, BITS_A_VALUE, table, limit, err));
+        double bits = BITS_ANYWAY / ((double)s->rows * (double)s->cols);
+        TSR_TRY(tsr_levels_fit(d, s->rows, s->cols, bits > BITS_A_VALUE ? bits : BITS_A_VALUE, table, limit, err));
         for (int k = 0; k < 16; k++) put_f32(head + 4 * k, table->level[k]);
         return TSR_OK;
     }
