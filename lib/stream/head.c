@@ -120,13 +120,6 @@ static enum tsr_status get_digest(const struct tsr_json *j, char out[TSR_DIGEST_
     return TSR_OK;
 }
 
-static int dtype_of(const char *name)
-{
-    for (int t = TSR_F32; t <= TSR_I4; t++)
-        if (strcmp(tsr_dtype_name((enum tsr_dtype)t), name) == 0) return t;
-    return -1;
-}
-
 static enum tsr_status get_input(const struct tsr_json *j, struct tsr_stream_head *h, struct tsr_error *err)
 {
     const char *name, *dtype;
@@ -134,11 +127,12 @@ static enum tsr_status get_input(const struct tsr_json *j, struct tsr_stream_hea
     size_t rank;
     TSR_TRY(tsr_json_need_string(j, "name", &name, err));
     TSR_TRY(tsr_json_need_string(j, "dtype", &dtype, err));
-    if (dtype_of(dtype) < 0) return tsr_fail(err, TSR_E_UNSUPPORTED, "field 'dtype' has the unknown value '%.40s'", dtype);
+    enum tsr_dtype type = tsr_dtype_of(dtype);
+    if (type == TSR_NONE) return tsr_fail(err, TSR_E_UNSUPPORTED, "field 'dtype' has the unknown value '%.40s'", dtype);
     TSR_TRY(tsr_json_need_ints(j, "shape", 1, TSR_JSON_INT_MAX, TSR_MAX_RANK, shape.dim, &rank, err));
     shape.rank = (int)rank;
     if (tsr_shape_count(&shape) < 0) return tsr_fail(err, TSR_E_CORRUPT, "the shape of input '%.40s' is too large", name);
-    return tsr_stream_head_add_input(h, name, (enum tsr_dtype)dtype_of(dtype), &shape, err);
+    return tsr_stream_head_add_input(h, name, type, &shape, err);
 }
 
 static enum tsr_status get_arrays(const struct tsr_json *m, struct tsr_stream_head *h, struct tsr_error *err)

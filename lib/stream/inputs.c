@@ -5,13 +5,6 @@
 
 static size_t width(enum tsr_dtype t) { return (size_t)tsr_dtype_bits(t) / 8; }
 
-static int dtype_of(const char *name)
-{
-    for (int t = TSR_F32; t <= TSR_BF16; t++)
-        if (width((enum tsr_dtype)t) != 0 && strcmp(tsr_dtype_name((enum tsr_dtype)t), name) == 0) return t;
-    return -1;
-}
-
 size_t tsr_inputs_bytes(const struct tsr_inputs *in)
 {
     int64_t elements = tsr_shape_count(&in->shape);
@@ -34,34 +27,19 @@ static enum tsr_status check(const struct tsr_inputs *in, struct tsr_error *err)
     return TSR_OK;
 }
 
-/* Byte `plane` (0: least significant) of an element in memory. */
-static size_t memory_byte(size_t plane, size_t w)
+/* Where the i-th byte of a body is among the elements in memory. */
+static size_t place(const struct tsr_inputs *in, size_t i, size_t w, size_t rows, size_t cols)
 {
+    size_t element = i / w, byte = i % w;
+    if (in->layout == TSR_LAYOUT_COLUMNS) {
+        size_t at = i % (rows * cols);
+        element = at % rows * cols + at / rows;
+        byte = i / (rows * cols);
+    }
 #if __BYTE_ORDER__ == __ORDER_BIG_ENDIAN__
-    return w - 1 - plane;
-#else
-    (void)w;
-    return plane;
+    byte = w - 1 - byte;
 #endif
-}
-
-/* Elements in memory to a body, or back. */
-static void arrange(const struct tsr_inputs *in, uint8_t *memory, uint8_t *body, bool store)
-{
-    size_t w = width(in->dtype), rows = (size_t)in->count, cols = tsr_inputs_bytes(in) / (rows * w), at = 0;
-    bool columns = in->layout == TSR_LAYOUT_COLUMNS;
-    for (size_t i = 0; i < (columns ? w : 1); i++)
-        for (size_t j = 0; j < (columns ? cols : rows); j++)
-            for (size_t k = 0; k < (columns ? rows : cols); k++) {
-                size_t element = columns ? k * cols + j : j * cols + k;
-                for (size_t plane = columns ? i : 0; plane < (columns ? i + 1 : w); plane++, at++) {
-                    uint8_t *m = memory + element * w + memory_byte(plane, w);
-                    if (store)
-                        body[at] = *m;
-                    else
-                        *m = body[at];
-                }
-            }
+    return element * w + byte;
 }
 
 static enum tsr_status fill(const struct tsr_inputs *in, struct tsr_json *meta, struct tsr_error *err)
@@ -74,7 +52,7 @@ static enum tsr_status fill(const struct tsr_inputs *in, struct tsr_json *meta, 
     return tsr_json_set_ints(meta, "shape", in->shape.dim, (size_t)in->shape.rank, err);
 }
 
-enum tsr_status tsr_inputs_put(struct tsr_stream_writer *w, const struct tsr_inputs *in, const void *data,
+enum tsr_status tsr_inputs_put(struct tsr_stream_writer *writer, const struct tsr_inputs *in, const void *data,
                                struct tsr_error *err)
 {
     struct tsr_inputs as = *in;
@@ -85,10 +63,11 @@ enum tsr_status tsr_inputs_put(struct tsr_stream_writer *w, const struct tsr_inp
     size_t n = tsr_inputs_bytes(&as);
     uint8_t *body = tsr_malloc(n, 1);
     if (body == NULL) return tsr_nomem(err, n);
-    arrange(&as, (uint8_t *)(uintptr_t)data, body, true);
+    size_t w = width(as.dtype), rows = (size_t)as.count, cols = n / (rows * w);
+    for (size_t i = 0; i < n; i++) body[i] = ((const uint8_t *)data)[place(&as, i, w, rows, cols)];
     enum tsr_status status = tsr_json_object(&meta, err);
     if (status == TSR_OK) status = fill(&as, meta, err);
-    if (status == TSR_OK) status = tsr_writer_put(w, TSR_INPT, meta, body, n, err);
+    if (status == TSR_OK) status = tsr_writer_put(writer, TSR_INPT, meta, body, n, err);
     tsr_json_free(meta);
     tsr_free(body);
     return status;
@@ -105,10 +84,10 @@ static enum tsr_status parse(const struct tsr_record *rec, struct tsr_inputs *in
     TSR_TRY(tsr_json_need_int(m, "count", 1, TSR_BLOCK_ROWS, &in->count, err));
     TSR_TRY(tsr_json_need_string(m, "dtype", &dtype, err));
     TSR_TRY(tsr_json_need_string(m, "layout", &layout, err));
-    if (dtype_of(dtype) < 0) return tsr_fail(err, TSR_E_UNSUPPORTED, "field 'dtype' has the unknown value '%.40s'", dtype);
+    in->dtype = tsr_dtype_of(dtype);
+    if (width(in->dtype) == 0) return tsr_fail(err, TSR_E_UNSUPPORTED, "field 'dtype' has the unknown value '%.40s'", dtype);
     if (tsr_row_layout_of(layout) < 0)
         return tsr_fail(err, TSR_E_UNSUPPORTED, "field 'layout' has the unknown value '%.40s'", layout);
-    in->dtype = (enum tsr_dtype)dtype_of(dtype);
     in->layout = (enum tsr_row_layout)tsr_row_layout_of(layout);
     TSR_TRY(tsr_json_need_ints(m, "shape", 1, TSR_JSON_INT_MAX, TSR_MAX_RANK, in->shape.dim, &rank, err));
     in->shape.rank = (int)rank;
@@ -130,7 +109,8 @@ enum tsr_status tsr_inputs_load(struct tsr_stream *s, const struct tsr_inputs *i
 {
     struct tsr_buf body = {0};
     enum tsr_status status = tsr_stream_load_body(s, tsr_inputs_bytes(in), &body, err);
-    if (status == TSR_OK) arrange(in, data, body.data, false);
+    size_t n = body.len, w = width(in->dtype), rows = (size_t)in->count, cols = tsr_inputs_bytes(in) / (rows * w);
+    for (size_t i = 0; status == TSR_OK && i < n; i++) ((uint8_t *)data)[place(in, i, w, rows, cols)] = body.data[i];
     tsr_buf_release(&body);
     return status;
 }

@@ -87,13 +87,10 @@ static enum tsr_status need_name(const struct tsr_json *m, const char *key, cons
     return TSR_OK;
 }
 
-/* The element types that matrices may have, by name. */
 static int dtype_of(const char *name)
 {
-    static const enum tsr_dtype types[] = {TSR_F32, TSR_F16, TSR_BF16, TSR_I8, TSR_I4, TSR_U16, TSR_I32};
-    for (size_t i = 0; i < sizeof types / sizeof *types; i++)
-        if (strcmp(tsr_dtype_name(types[i]), name) == 0) return (int)types[i];
-    return -1;
+    enum tsr_dtype t = tsr_dtype_of(name);
+    return t == TSR_NONE ? -1 : (int)t;
 }
 
 static int set_of(const char *name) { return strcmp(name, "ref") == 0 ? 0 : strcmp(name, "view") == 0 ? 1 : -1; }

@@ -36,6 +36,13 @@ const char *tsr_dtype_name(enum tsr_dtype t)
     return known(t) ? dtype_info[t].name : "unknown";
 }
 
+enum tsr_dtype tsr_dtype_of(const char *name)
+{
+    for (size_t t = 0; t < sizeof dtype_info / sizeof dtype_info[0]; t++)
+        if (dtype_info[t].name && strcmp(dtype_info[t].name, name) == 0) return (enum tsr_dtype)t;
+    return TSR_NONE;
+}
+
 int tsr_dtype_bits(enum tsr_dtype t)
 {
     return known(t) ? dtype_info[t].bits : 0;

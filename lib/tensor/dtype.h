@@ -26,6 +26,8 @@ enum tsr_dtype {
 
 /* "float32", "int8", ... ; "unknown" for values that are none of the above. Static storage. */
 const char *tsr_dtype_name(enum tsr_dtype t);
+/* The type of that name; TSR_NONE where there is none. */
+enum tsr_dtype tsr_dtype_of(const char *name);
 /* Bits of one element; 0 for TSR_NONE, TSR_STRING and unknown values. */
 int tsr_dtype_bits(enum tsr_dtype t);
 bool tsr_dtype_is_float(enum tsr_dtype t);  /* F16 BF16 F32 F64 */

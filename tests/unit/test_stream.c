@@ -8,7 +8,9 @@
 #include "stream/writer.h"
 
 #include <check.h>
+#include <stdio.h>
 #include <stdlib.h>
+#include <sys/resource.h>
 
 static struct tsr_error err;
 
@@ -464,6 +466,60 @@ START_TEST(large_bodies)
 }
 END_TEST
 
+static long peak_kib(void)
+{
+    struct rusage u;
+    ck_assert_int_eq(getrusage(RUSAGE_SELF, &u), 0);
+    return u.ru_maxrss;
+}
+
+/* 128 MiB through a writer and a reader in the memory of a few records. */
+START_TEST(memory_is_bounded)
+{
+#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
+    return; /* these keep freed memory */
+#endif
+    enum { RECORDS = 128, BYTES = 1 << 20 };
+    FILE *file = tmpfile();
+    ck_assert_ptr_nonnull(file);
+    struct tsr_sink *sink;
+    struct tsr_source *src;
+    struct tsr_stream_writer *w;
+    struct tsr_stream *s;
+    struct tsr_stream_head h = {0};
+    const struct tsr_record *rec;
+    uint8_t *body = tsr_malloc(BYTES, 1);
+    uint32_t x = 1;
+    long begin = peak_kib();
+    OK(tsr_sink_from_fd(fileno(file), "temporary file", &sink, &err));
+    OK(tsr_writer_new(sink, 1, &w, &err));
+    OK(tsr_stream_head_set(&h.producer, "p", &err));
+    OK(tsr_stream_head_put(w, &h, &err));
+    for (int i = 0; i < RECORDS; i++) {
+        for (size_t k = 0; k < BYTES; k++) x = x * 1664525u + 1013904223u, body[k] = (uint8_t)(x >> 24);
+        OK(tsr_writer_put(w, TSR_PART, NULL, body, BYTES, &err));
+    }
+    OK(tsr_writer_finish(w, &err));
+    tsr_writer_free(w);
+    OK(tsr_sink_close(sink, &err));
+    rewind(file);
+    OK(tsr_source_from_fd(fileno(file), "temporary file", &src, &err));
+    OK(tsr_stream_open(src, NULL, &s, &err));
+    for (size_t n = 1;;) {
+        const uint8_t *data;
+        OK(tsr_stream_next(s, &rec, &err));
+        if (rec == NULL) break;
+        for (n = 1; n != 0;) OK(tsr_stream_read_body(s, &data, &n, &err));
+    }
+    tsr_stream_close(s);
+    tsr_source_close(src);
+    tsr_stream_head_release(&h);
+    tsr_free(body);
+    fclose(file);
+    ck_assert_int_lt(peak_kib() - begin, 16 * 1024);
+}
+END_TEST
+
 static enum tsr_status attempt(struct tsr_buf *out)
 {
     struct tsr_sink *sink = NULL;
@@ -538,6 +594,7 @@ int main(void)
     tcase_add_test(t, salvage);
     tcase_add_test(t, salvage_behind_rubbish);
     tcase_add_test(t, writer_order);
+    tcase_add_test(t, memory_is_bounded);
     tcase_add_test(t, large_bodies);
     tcase_add_test(t, no_memory);
     suite_add_tcase(s, t);
