@@ -8,18 +8,26 @@ static struct {
 } set;
 
 static const struct tsr_option options[] = {
-    TSR_FLAG('l', "list", &set.list, "list the families and what they are"),
+    TSR_FLAG('l', "list", &set.list, "list the families; with FAMILY, the keys it takes"),
 };
 
+/* All families, or one of them with its keys. */
 static enum tsr_status list(const struct tsr_cli *cli, struct tsr_error *err)
 {
     size_t n;
+    char line[200];
     const struct tsr_zoo_family *family = tsr_zoo_families(&n);
-    if (cli->argc > 0) return tsr_fail(err, TSR_E_USAGE, "option '--list' takes no specification");
-    for (size_t i = 0; i < n; i++)
-        printf("%-12s %s (width=%lld depth=%lld)\n", family[i].name, family[i].help, (long long)family[i].width,
-               (long long)family[i].depth);
-    return TSR_OK;
+    bool found = cli->argc == 0;
+    if (cli->argc > 1) return tsr_fail(err, TSR_E_USAGE, "option '--list' takes one family at most");
+    for (size_t i = 0; i < n; i++) {
+        if (cli->argc == 1 && strcmp(family[i].name, cli->argv[0]) != 0) continue;
+        printf("%-12s %s\n", family[i].name, family[i].help);
+        found = true;
+        for (size_t k = 0; cli->argc == 1 && tsr_zoo_key(&family[i], k, line, sizeof line) != NULL; k++)
+            printf("  %s\n", line);
+    }
+    if (found) return TSR_OK;
+    return tsr_fail(err, TSR_E_USAGE, "unknown family '%.40s'; tessera-model --list names them all", cli->argv[0]);
 }
 
 /* The operands are one specification, quoted or not. */
@@ -67,7 +75,7 @@ static enum tsr_status run(struct tsr_cli *cli, struct tsr_error *err)
 static const struct tsr_program program = {
     .name = "tessera-model",
     .purpose = "make an untrained network from a one-line specification",
-    .usage = "FAMILY KEY=VALUE... [-o FILE]\n--list",
+    .usage = "FAMILY KEY=VALUE... [-o FILE]\n--list [FAMILY]",
     .notes = "Example: tessera-model transformer width=64 depth=2 input=1x16x16 classes=10 -o m.onnx",
     .takes = TSR_TAKES_OUTPUT | TSR_TAKES_SEED,
     .options = options,

@@ -4,22 +4,26 @@
 #include "base/mem.h"
 #include "model/zoo_builder.h"
 
-#include <stdlib.h>
+#include <stdio.h>
 #include <string.h>
 
 #define OPSET 20      /* the first with Gelu */
 #define IR_VERSION 9
 
+/* What a family takes besides the keys that all take. */
+enum { KEY_HEADS = 1, KEY_FF = 2, KEY_KERNEL = 4 };
+
 static const struct tsr_zoo_family families[] = {
-    {"mlp", "residual blocks of linear layers over the flattened input", 128, 2, tsr_zoo_mlp},
-    {"conv1d", "residual convolutions along the last axis", 64, 2, tsr_zoo_conv1d},
-    {"dscnn", "depthwise-separable 2-D convolutions", 64, 4, tsr_zoo_dscnn},
-    {"resnet", "basic residual blocks of 2-D convolutions", 16, 4, tsr_zoo_resnet},
-    {"lstm", "bidirectional LSTM, width/2 units a direction", 64, 2, tsr_zoo_lstm},
-    {"bilstm", "bidirectional LSTM, width units a direction", 64, 2, tsr_zoo_bilstm},
-    {"gru", "bidirectional GRU, width/2 units a direction", 64, 2, tsr_zoo_gru},
-    {"transformer", "pre-norm transformer over the steps of the last axis", 64, 2, tsr_zoo_transformer_net},
-    {"cct", "compact convolutional transformer over 2-D maps", 64, 2, tsr_zoo_cct},
+    {"mlp", "residual blocks of linear layers over the flattened input", 128, 2, KEY_FF, tsr_zoo_mlp},
+    {"conv1d", "residual convolutions along the last axis", 64, 2, KEY_KERNEL, tsr_zoo_conv1d},
+    {"dscnn", "depthwise-separable 2-D convolutions", 64, 4, KEY_KERNEL, tsr_zoo_dscnn},
+    {"resnet", "basic residual blocks of 2-D convolutions", 16, 4, KEY_KERNEL, tsr_zoo_resnet},
+    {"lstm", "bidirectional LSTM, width/2 units a direction", 64, 2, 0, tsr_zoo_lstm},
+    {"bilstm", "bidirectional LSTM, width units a direction", 64, 2, 0, tsr_zoo_bilstm},
+    {"gru", "bidirectional GRU, width/2 units a direction", 64, 2, 0, tsr_zoo_gru},
+    {"transformer", "pre-norm transformer over the steps of the last axis", 64, 2, KEY_HEADS | KEY_FF,
+     tsr_zoo_transformer_net},
+    {"cct", "compact convolutional transformer over 2-D maps", 64, 2, KEY_HEADS | KEY_FF | KEY_KERNEL, tsr_zoo_cct},
 };
 
 const struct tsr_zoo_family *tsr_zoo_families(size_t *n)
@@ -32,14 +36,46 @@ struct key {
     const char *name;
     size_t offset;
     int64_t lo, hi;
+    unsigned bit; /* 0: every family takes it */
+    const char *help;
 };
 
-#define KEY(field, lo, hi) {#field, offsetof(struct tsr_zoo_spec, field), lo, hi}
+#define KEY(field, lo, hi, bit, help) {#field, offsetof(struct tsr_zoo_spec, field), lo, hi, bit, help}
 static const struct key keys[] = {
-    KEY(width, 1, 65536), KEY(depth, 1, 1024),   KEY(heads, 1, 1024),          KEY(ff, 1, 262144),
-    KEY(kernel, 1, 31),   KEY(vocab, 2, 1 << 24), KEY(length, 1, 65536),        KEY(classes, 1, 1 << 20),
-    KEY(seed, 0, INT64_C(1) << 53),
+    KEY(width, 1, 65536, 0, "features of a layer"),
+    KEY(depth, 1, 1024, 0, "number of blocks or layers"),
+    KEY(vocab, 2, 1 << 24, 0, "the input is tokens from 0 to vocab-1, not input="),
+    KEY(length, 1, 65536, 0, "tokens of one sample, with vocab"),
+    KEY(classes, 1, 1 << 20, 0, "number of outputs; required"),
+    KEY(seed, 0, INT64_C(1) << 53, 0, "of the weights (default: 1)"),
+    KEY(heads, 1, 1024, KEY_HEADS, "attention heads, a divisor of width (default: width/32, at least 1)"),
+    KEY(ff, 1, 262144, KEY_FF, "hidden features inside a block (default: 2 width)"),
+    KEY(kernel, 1, 31, KEY_KERNEL, "size of the convolutions, odd (default: 3)"),
 };
+enum { N_KEYS = sizeof keys / sizeof *keys };
+
+static bool takes(const struct tsr_zoo_family *family, const struct key *key)
+{
+    return key->bit == 0 || (family->keys & key->bit) != 0;
+}
+
+const char *tsr_zoo_key(const struct tsr_zoo_family *family, size_t i, char *buf, size_t size)
+{
+    if (i == 0) {
+        (void)snprintf(buf, size, "input=D|CxT|CxHxW  one sample: a vector, a series, an image");
+        return buf;
+    }
+    for (size_t k = 0; k < N_KEYS; k++) {
+        if (!takes(family, &keys[k]) || --i > 0) continue;
+        int64_t own = k == 0 ? family->width : k == 1 ? family->depth : 0;
+        int n = snprintf(buf, size, "%s=%lld..%lld  %s", keys[k].name, (long long)keys[k].lo, (long long)keys[k].hi,
+                         keys[k].help);
+        if (own > 0 && n > 0 && (size_t)n < size)
+            (void)snprintf(buf + n, size - (size_t)n, " (default: %lld)", (long long)own);
+        return buf;
+    }
+    return NULL;
+}
 
 static bool parse_number(const char *s, size_t n, int64_t *out)
 {
@@ -75,19 +111,23 @@ static enum tsr_status parse_key(const char *s, size_t n, struct tsr_zoo_spec *s
     const char *eq = memchr(s, '=', n);
     size_t name = eq != NULL ? (size_t)(eq - s) : n;
     if (eq != NULL && name == 5 && memcmp(s, "input", 5) == 0) return parse_input(eq + 1, n - 6, spec, err);
-    for (size_t i = 0; eq != NULL && i < sizeof keys / sizeof *keys; i++) {
+    for (size_t i = 0; eq != NULL && i < N_KEYS; i++) {
         int64_t v;
         if (strlen(keys[i].name) != name || memcmp(keys[i].name, s, name) != 0) continue;
+        if (!takes(spec->family, &keys[i])) break;
         if (!parse_number(eq + 1, n - name - 1, &v) || v < keys[i].lo || v > keys[i].hi)
             return tsr_fail(err, TSR_E_USAGE, "%s= wants a whole number from %lld to %lld, not '%.*s'", keys[i].name,
                             (long long)keys[i].lo, (long long)keys[i].hi, (int)(n - name - 1), eq + 1);
         memcpy((char *)spec + keys[i].offset, &v, sizeof v);
         return TSR_OK;
     }
-    return tsr_fail(err, TSR_E_USAGE,
-                    "'%.*s' is no key of a model; they are width, depth, heads, ff, kernel, input, vocab, length, "
-                    "classes and seed",
-                    (int)n, s);
+    char all[120] = "input";
+    for (size_t i = 0; i < N_KEYS; i++) {
+        size_t used = strlen(all);
+        if (takes(spec->family, &keys[i])) (void)snprintf(all + used, sizeof all - used, ", %s", keys[i].name);
+    }
+    return tsr_fail(err, TSR_E_USAGE, "'%.*s' is no KEY=VALUE of %s; its keys are %s", (int)(n < 60 ? n : 60), s,
+                    spec->family->name, all);
 }
 
 static enum tsr_status find_family(const char *s, size_t n, struct tsr_zoo_spec *spec, struct tsr_error *err)

@@ -24,13 +24,18 @@ struct tsr_zoo_builder;
 
 struct tsr_zoo_family {
     const char *name;
-    const char *help; /* one line: what it is, its keys and their defaults */
+    const char *help; /* one line */
     int64_t width, depth; /* defaults */
+    unsigned keys; /* private: which it takes besides those that all take */
     void (*build)(struct tsr_zoo_builder *b);
 };
 
 /* All families; *n of them. Static storage. */
 const struct tsr_zoo_family *tsr_zoo_families(size_t *n);
+
+/* The i-th key that the family takes: "heads=1..1024  what it is (default: ...)", written into buf;
+ * NULL after the last. */
+const char *tsr_zoo_key(const struct tsr_zoo_family *family, size_t i, char *buf, size_t size);
 
 /* TSR_E_USAGE with the key and what it may be. */
 enum tsr_status tsr_zoo_parse(const char *text, struct tsr_zoo_spec *spec, struct tsr_error *err) TSR_MUST_USE;

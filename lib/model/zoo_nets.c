@@ -87,9 +87,9 @@ void tsr_zoo_dscnn(struct tsr_zoo_builder *b)
  * doubles the channels while the map is large enough. */
 void tsr_zoo_resnet(struct tsr_zoo_builder *b)
 {
-    int64_t c = b->spec->width;
+    int64_t c = b->spec->width, k = b->spec->kernel;
     struct tsr_zoo_form f = tsr_zoo_image(b, "image");
-    conv_unit(b, "stem", "image", "block0", 2, f.c, c, 3, 1, 1, "Relu");
+    conv_unit(b, "stem", "image", "block0", 2, f.c, c, k, 1, 1, "Relu");
     for (int64_t i = 1; i <= b->spec->depth; i++) {
         struct tsr_zoo_name from = tsr_zoo_name("block%lld", (long long)i - 1),
                             to = tsr_zoo_name("block%lld", (long long)i), u1 = tsr_zoo_name("%s.unit1", to.s),
@@ -97,8 +97,8 @@ void tsr_zoo_resnet(struct tsr_zoo_builder *b)
                             cut = tsr_zoo_name("%s.shortcut", to.s);
         bool down = i % 2 == 0 && f.h >= 4 && f.w >= 4;
         int64_t next = down ? 2 * c : c, stride = down ? 2 : 1;
-        conv_unit(b, u1.s, from.s, u1.s, 2, c, next, 3, stride, 1, "Relu");
-        conv_unit(b, u2.s, u1.s, u2.s, 2, next, next, 3, 1, 1, NULL);
+        conv_unit(b, u1.s, from.s, u1.s, 2, c, next, k, stride, 1, "Relu");
+        conv_unit(b, u2.s, u1.s, u2.s, 2, next, next, k, 1, 1, NULL);
         if (down) conv_unit(b, cut.s, from.s, cut.s, 2, c, next, 1, stride, 1, NULL);
         tsr_zoo_node(b, "Add", sum.s, u2.s, down ? cut.s : from.s, NULL);
         tsr_zoo_node(b, "Relu", to.s, sum.s, NULL, NULL);
