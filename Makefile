@@ -116,6 +116,7 @@ $(O)/tests/fuzz_%: $(O)/obj/tests/fuzz/fuzz_%.o $(O)/obj/tests/fuzz/replay.o $(L
 include tests/tests.mk
 include tests/conformance/conformance.mk
 include scripts/data.mk
+include scripts/demo.mk
 include scripts/install.mk
 
 clean:
