@@ -58,7 +58,7 @@ enum tsr_status tsr_labelled_init(struct tsr_labelled *d, const struct tsr_tenso
 struct tsr_train_options tsr_train_defaults(void)
 {
     struct tsr_train_options o = {.fit = tsr_fit_defaults(), .epochs = 30, .val_share = 0.1,
-                                  .rate = {.list = {2e-3f, 5e-3f, 1e-2f}, .n = 3, .steps = 150}};
+                                  .rate = {.list = {1e-2f, 5e-3f, 2e-3f}, .n = 3, .steps = 150}};
     o.fit.steps = 0;
     o.fit.patience = 10;
     return o;

@@ -30,7 +30,7 @@ struct tsr_train_options {
     uint32_t views;               /* derived inputs a sample (train/views.h), labels mixed along */
     struct tsr_pool *pool;
 };
-/* 2e-3 5e-3 1e-2 tried for 150 steps, 30 epochs, a tenth held out, patience 10. */
+/* 1e-2 5e-3 2e-3 tried for 150 steps, 30 epochs, a tenth held out, patience 10. */
 struct tsr_train_options tsr_train_defaults(void);
 
 struct tsr_train_report {

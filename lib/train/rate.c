@@ -29,6 +29,23 @@ static void restore(const struct tsr_params *ps, const struct tsr_fit_problem *p
         memcpy(problem->extra[i].w, from, (size_t)problem->extra[i].n * sizeof *from);
 }
 
+/* Trains with one rate; *loss is infinite where that diverges. */
+static enum tsr_status trial(struct tsr_session *s, struct tsr_params *ps, const struct tsr_fit_problem *problem,
+                             const struct tsr_fit_options *options, int64_t steps, float lr, double *loss,
+                             struct tsr_error *err)
+{
+    struct tsr_fit_options o = *options;
+    struct tsr_fit_result r;
+    o.steps = steps;
+    o.warmup = o.warmup > steps / 4 ? steps / 4 : o.warmup;
+    o.lr = lr;
+    o.eval_every = 0;
+    o.progress = NULL;
+    enum tsr_status status = tsr_fit(s, ps, problem, &o, &r, err);
+    *loss = status == TSR_OK ? r.held_loss : INFINITY;
+    return status == TSR_E_NUMERIC ? TSR_OK : status;
+}
+
 enum tsr_status tsr_fit_choose_rate(struct tsr_session *s, struct tsr_params *ps,
                                     const struct tsr_fit_problem *problem, const struct tsr_fit_options *options,
                                     struct tsr_rate_choice *choice, struct tsr_error *err)
@@ -44,21 +61,15 @@ enum tsr_status tsr_fit_choose_rate(struct tsr_session *s, struct tsr_params *ps
     double lowest = INFINITY;
     enum tsr_status status = TSR_OK;
     for (size_t i = 0; i < choice->n && status == TSR_OK; i++) {
-        struct tsr_fit_options o = *options;
-        struct tsr_fit_result r;
-        o.steps = choice->steps;
-        o.warmup = o.warmup > o.steps / 4 ? o.steps / 4 : o.warmup;
-        o.lr = choice->list[i];
-        o.eval_every = 0;
-        o.progress = NULL;
-        status = tsr_fit(s, ps, problem, &o, &r, err);
-        choice->loss[i] = status == TSR_OK ? r.held_loss : INFINITY;
-        if (status == TSR_E_NUMERIC) status = TSR_OK;
+        status = trial(s, ps, problem, options, choice->steps, choice->list[i], &choice->loss[i], err);
+        restore(ps, problem, start);
         if (choice->loss[i] < lowest) {
             lowest = choice->loss[i];
             choice->best = choice->list[i];
         }
-        restore(ps, problem, start);
+        /* The smallest rate won: smaller ones may be better still (trained receivers). */
+        if (i + 1 == choice->n && choice->best == choice->list[i] && choice->n < TSR_MAX_RATES)
+            choice->list[choice->n++] = choice->list[i] / 4;
     }
     tsr_free(start);
     return status;

@@ -23,6 +23,9 @@ enum tsr_status tsr_lesson_init(struct tsr_lesson *l, const struct tsr_tokens *t
                                 struct tsr_error *err) TSR_MUST_USE;
 void tsr_lesson_release(struct tsr_lesson *l);
 
+/* Does this row of the stream mix two samples? */
+bool tsr_lesson_mixed(const struct tsr_lesson *l, uint32_t row);
+
 /* Gives the session the inputs of lesson rows index[0..n) (positions in l->row). */
 enum tsr_status tsr_lesson_input(struct tsr_lesson *l, const uint32_t *index, int64_t n, struct tsr_session *s,
                                  int32_t input, struct tsr_error *err) TSR_MUST_USE;

@@ -15,9 +15,9 @@ struct tsr_teach_options tsr_teach_defaults(bool quality)
     return (struct tsr_teach_options){
         .outputs = true,
         .temperature = 1,
-        .steps = quality ? 3000 : 400,
+        .steps = quality ? 2000 : 400,
         .batch = 64,
-        .rate = {.list = {2e-3f, 5e-3f, 1e-2f}, .n = 3, .steps = quality ? 150 : 60},
+        .rate = {.list = {1e-2f, 5e-3f, 2e-3f}, .n = 3, .steps = quality ? 150 : 60},
         .ema = 0.99f,
         .refit_head = true,
     };
@@ -181,12 +181,10 @@ static enum tsr_status make_mask(struct teacher *t, struct tsr_error *err)
     return TSR_OK;
 }
 
-/* Blends the receiver's own first answers into the targets: p = (p_tx + w p_rx) / (1 + w),
- * which has the same gradient as two KL terms with weights 1 and w. */
-static enum tsr_status blend_own(struct teacher *t, struct tsr_error *err)
+/* The receiver's own first answers for every lesson row, in the form of the targets. */
+static enum tsr_status own_answers(struct teacher *t, float *own, struct tsr_error *err)
 {
     int64_t c = t->tokens->classes;
-    float w = t->opt->retain;
     uint32_t index[256];
     tsr_session_set_training(t->session, false, false);
     for (uint32_t at = 0; at < t->lesson.n;) {
@@ -197,14 +195,24 @@ static enum tsr_status blend_own(struct teacher *t, struct tsr_error *err)
         const struct tsr_tensor *z = tsr_session_value(t->session, t->want[0]);
         if (tsr_tensor_count(z) != (int64_t)m * c)
             return tsr_fail(err, TSR_E_MISMATCH, "the stream and the receiver differ in their number of outputs");
-        float *own = tsr_memdup(z->data, tsr_tensor_bytes(z)), *p = t->target + (int64_t)at * c;
-        if (own == NULL) return tsr_nomem(err, tsr_tensor_bytes(z));
-        if (t->tokens->kind != TSR_KIND_REGRESSION) tsr_softmax_rows(own, m, c, t->opt->temperature, own);
-        for (int64_t i = 0; i < (int64_t)m * c; i++) p[i] = (p[i] + w * own[i]) / (1 + w);
-        tsr_free(own);
+        float *to = own + (int64_t)at * c;
+        memcpy(to, z->data, tsr_tensor_bytes(z));
+        if (t->tokens->kind != TSR_KIND_REGRESSION) tsr_softmax_rows(to, m, c, t->opt->temperature, to);
         at += m;
     }
     return TSR_OK;
+}
+
+static enum tsr_status retain_own(struct teacher *t, struct tsr_teach_report *report, struct tsr_error *err)
+{
+    size_t n = (size_t)t->lesson.n * (size_t)t->tokens->classes;
+    float *own = tsr_malloc(n, sizeof *own);
+    if (own == NULL) return tsr_nomem(err, n * sizeof *own);
+    enum tsr_status status = own_answers(t, own, err);
+    if (status == TSR_OK)
+        status = tsr_retain(&t->lesson, t->target, own, t->tokens->classes, (double)t->opt->retain, &report->retain, err);
+    tsr_free(own);
+    return status;
 }
 
 static struct tsr_fit_options fit_options(const struct teacher *t)
@@ -221,7 +229,7 @@ static struct tsr_fit_options fit_options(const struct teacher *t)
 }
 
 static enum tsr_status prepare(struct teacher *t, const struct tsr_tensor *refs, const struct tsr_key *key,
-                               struct tsr_error *err)
+                               struct tsr_teach_report *report, struct tsr_error *err)
 {
     const struct tsr_tokens *k = t->tokens;
     if (t->g->n_input != 1)
@@ -246,7 +254,7 @@ static enum tsr_status prepare(struct teacher *t, const struct tsr_tensor *refs,
     TSR_TRY(tsr_session_new(t->fused, &so, &t->session, err));
     TSR_TRY(make_mask(t, err));
     if (t->opt->outputs) TSR_TRY(make_targets(t, err));
-    if (t->opt->outputs && t->opt->retain > 0) TSR_TRY(blend_own(t, err));
+    if (t->opt->outputs && t->opt->retain > 0) TSR_TRY(retain_own(t, report, err));
     if (t->opt->hub) TSR_TRY(make_goals(t, err));
     if (t->opt->hub) start_projection(t);
     t->problem = (struct tsr_fit_problem){.arg = t, .rows = t->lesson.n - t->lesson.held, .held = t->lesson.held,
@@ -279,7 +287,7 @@ enum tsr_status tsr_teach(struct tsr_graph *g, const struct tsr_tokens *tokens, 
     *report = (struct tsr_teach_report){.before = NAN, .after = NAN};
     struct teacher t = {.g = g, .tokens = tokens, .opt = options};
     enum tsr_status status;
-    TSR_GO(status, done, prepare(&t, refs, key, err));
+    TSR_GO(status, done, prepare(&t, refs, key, report, err));
     report->refs_used = t.lesson.refs_used;
     report->refs_missing = tokens->refs - t.lesson.refs_used;
     report->rows = t.lesson.n;

@@ -11,7 +11,7 @@
 
 #include "graph/head.h"
 #include "train/rate.h"
-#include "transfer/tokens.h"
+#include "transfer/retain.h"
 
 struct tsr_teach_options {
     bool outputs;        /* mode B: learn the outputs */
@@ -39,6 +39,7 @@ struct tsr_teach_report {
     double before, after; /* held-out loss of the receiver as it came, and as it leaves */
     int64_t steps;
     bool head_refitted;
+    struct tsr_retain_report retain; /* where the receiver's own answers were asked to join */
 };
 
 /* budget "quick" or "quality". */
