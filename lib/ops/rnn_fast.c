@@ -109,12 +109,11 @@ INLINE void gru_gates(int64_t n, int64_t H, float *restrict a, const float *rest
 INLINE void gru_state(int64_t n, int64_t H, float *restrict a, const float *restrict bias, const float *restrict q,
                       const float *restrict h_prev, float *restrict h, bool linear_before_reset)
 {
-    const float take = linear_before_reset ? 1.0f : 0.0f;
     for (int64_t b = 0; b < n; b++, a += 3 * H, h_prev += H, h += H, q += H) {
+        if (linear_before_reset)
+            for (int64_t j = 0; j < H; j++) a[2 * H + j] = a[2 * H + j] + a[H + j] * q[j];
         for (int64_t j = 0; j < H; j++) {
-            float x = a[2 * H + j] + bias[2 * H + j];
-            x = linear_before_reset ? x + take * (a[H + j] * q[j]) : x;
-            float g = tanh_fast(x);
+            float g = tanh_fast(a[2 * H + j] + bias[2 * H + j]);
             a[2 * H + j] = g;
             h[j] = (1.0f - a[j]) * g + a[j] * h_prev[j];
         }
