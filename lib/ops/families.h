@@ -26,6 +26,7 @@
     X(pad) \
     X(pool) \
     X(reduce) \
+    X(resize) \
     X(rnn) \
     X(rotary) \
     X(scatter) \

@@ -1,0 +1,88 @@
+/* Resize and Upsample: gradients of every mode, mistakes. Values: make check-onnx PART=resize. */
+#include "optest.h"
+
+START_TEST(modes)
+{
+    static const char *const mode[] = {"nearest", "linear", "cubic"};
+    static const char *const coord[] = {"half_pixel", "half_pixel_symmetric", "pytorch_half_pixel", "align_corners", "asymmetric", "tf_crop_and_resize"};
+    static const double scale[][2] = {{2, 1.5}, {0.6, 0.5}, {1, 3}};
+    for (int c = 0; c < 6; c++)
+        for (int s = 0; s < 3; s++)
+            for (int anti = 0; anti < 2; anti++) {
+                struct optest t;
+                ot_init(&t, "Resize", 19);
+                ot_string(&t, "mode", mode[_i]);
+                ot_string(&t, "coordinate_transformation_mode", coord[c]);
+                ot_int(&t, "antialias", anti && _i > 0);
+                ot_int(&t, "exclude_outside", anti && _i == 2);
+                ot_ints(&t, "axes", 2, 1, -1);
+                ot_in_random(&t, TSR_F32, OT_S(2, 4, 5), -1, 1);
+                if (c == 5) ot_in(&t, TSR_F32, OT_S(4), OT_V(0.1, -0.2, 0.8, 1.1));
+                else ot_in_absent(&t);
+                ot_in(&t, TSR_F32, OT_S(2), scale[s]);
+                t.no_grad[1] = t.no_grad[2] = true;
+                ot_gradcheck(&t);
+                ot_free(&t);
+            }
+}
+END_TEST
+
+START_TEST(values)
+{
+    struct optest t;
+    ot_init(&t, "Upsample", 7);
+    ot_floats(&t, "scales", 2, 2.0, 1.0);
+    ot_in(&t, TSR_I8, OT_S(2, 2), OT_V(1, 2, 3, 4));
+    ot_run(&t);
+    ot_expect(&t, 0, OT_S(4, 2), OT_V(1, 2, 1, 2, 3, 4, 3, 4), 0);
+    ot_free(&t);
+    ot_init(&t, "Resize", 13);
+    ot_string(&t, "mode", "linear");
+    ot_in(&t, TSR_F32, OT_S(2), OT_V(0, 4));
+    ot_in_absent(&t);
+    ot_in_absent(&t);
+    ot_in_i64(&t, OT_S(1), OT_I(4));
+    ot_run(&t);
+    ot_expect(&t, 0, OT_S(4), OT_V(0, 1, 3, 4), 0);
+    ot_free(&t);
+}
+END_TEST
+
+START_TEST(mistakes)
+{
+    struct optest t;
+    ot_init(&t, "Resize", 13);
+    ot_in_random(&t, TSR_F32, OT_S(2), -1, 1);
+    ot_fails(&t, TSR_E_CORRUPT, "either scales or sizes");
+    ot_free(&t);
+    ot_init(&t, "Resize", 13);
+    ot_in_random(&t, TSR_F32, OT_S(2, 2), -1, 1);
+    ot_in_absent(&t);
+    ot_in(&t, TSR_F32, OT_S(1), OT_V(2));
+    ot_fails(&t, TSR_E_MISMATCH, "1 scales");
+    ot_free(&t);
+    ot_init(&t, "Resize", 13);
+    ot_in_random(&t, TSR_F32, OT_S(2), -1, 1);
+    ot_in_absent(&t);
+    ot_in(&t, TSR_F32, OT_S(1), OT_V(-2));
+    ot_fails(&t, TSR_E_CORRUPT, "-2");
+    ot_free(&t);
+    ot_init(&t, "Resize", 13);
+    ot_string(&t, "mode", "magic");
+    ot_in_random(&t, TSR_F32, OT_S(2), -1, 1);
+    ot_fails(&t, TSR_E_UNSUPPORTED, "magic");
+    ot_free(&t);
+}
+END_TEST
+
+int main(void)
+{
+    Suite *s = suite_create("ops_resize");
+    TCase *c = tcase_create("resize");
+    tcase_set_timeout(c, 60);
+    tcase_add_loop_test(c, modes, 0, 3);
+    tcase_add_test(c, values);
+    tcase_add_test(c, mistakes);
+    suite_add_tcase(s, c);
+    return ot_main(s);
+}
