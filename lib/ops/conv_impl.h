@@ -12,6 +12,7 @@ struct tsr_conv {
     int64_t groups, m, mg, cg; /* output channels; per group: output and input channels */
     int64_t k;                 /* cg * kernel size: the summed dimension */
     bool direct;               /* 1x1, stride 1: the input itself is the gathered matrix */
+    bool shared;               /* depthwise only: one kernel W[kernel] for all channels */
     bool f32;
     /* X[n, w.c, w.in], W[m, cg, kernel], Y[n, m, w.out]; gradients alike. */
     const void *x, *weight, *bias, *dy;
@@ -28,7 +29,7 @@ enum tsr_status tsr_conv_forward(struct tsr_op_ctx *ctx, const struct tsr_conv *
 enum tsr_status tsr_conv_input_gradient(struct tsr_op_ctx *ctx, const struct tsr_conv *v) TSR_MUST_USE;
 enum tsr_status tsr_conv_weight_gradient(struct tsr_op_ctx *ctx, const struct tsr_conv *v) TSR_MUST_USE;
 
-/* The same for groups of one input channel each. */
+/* The same for groups of one input channel each. (No gradient of shared weights.) */
 enum tsr_status tsr_depthwise_forward(struct tsr_op_ctx *ctx, const struct tsr_conv *v) TSR_MUST_USE;
 enum tsr_status tsr_depthwise_input_gradient(struct tsr_op_ctx *ctx, const struct tsr_conv *v) TSR_MUST_USE;
 enum tsr_status tsr_depthwise_weight_gradient(struct tsr_op_ctx *ctx, const struct tsr_conv *v) TSR_MUST_USE;

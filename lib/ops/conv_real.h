@@ -1,84 +1,85 @@
 /* conv_real.h - the kernels of convolutions over REAL; included once for float and once for
- * double, with R(name) naming the function and GEMM the matrix product.
+ * double, with R(name) naming the function, INT the integer of the same size, GEMM the matrix
+ * product and GEMM_BIAS the plain one with a bias for every row.
  *
  * A block is a range of images and of output positions [j0, j1) in each. Its gathered matrix has a
  * row for every (channel, tap) and a column for every (image, position): what the tap reads there. */
 
-static inline void R(copy)(REAL *restrict to, const REAL *restrict from, int64_t n)
+/* The rows of X that the outputs [j0, j1) read. */
+static inline void R(reach)(const struct tsr_window *w, int64_t j0, int64_t j1, int64_t *h0, int64_t *h1)
 {
-    for (; n >= 16; n -= 16, to += 16, from += 16) memcpy(to, from, 16 * sizeof *to);
-    if (n >= 8) memcpy(to, from, 8 * sizeof *to), n -= 8, to += 8, from += 8;
-    if (n >= 4) memcpy(to, from, 4 * sizeof *to), n -= 4, to += 4, from += 4;
-    for (int64_t i = 0; i < n; i++) to[i] = from[i];
+    *h0 = 0, *h1 = w->in[1];
+    if (w->out[0] > 1) return;
+    *h0 = j0 / w->out[2] * w->stride[1] - w->pad[1];
+    *h1 = (j1 - 1) / w->out[2] * w->stride[1] - w->pad[1] + (w->kernel[1] - 1) * w->dilation[1] + 1;
 }
 
-static inline void R(zero)(REAL *to, int64_t n)
+/* The columns of one image, from col on; rows are ld apart. Writes up to 15 elements behind each
+ * row, and the rows in order. `phase` is a work area that was zero at first. */
+TSR_CLONES static void R(gather)(const struct tsr_plane *g, const REAL *x, int64_t channels, int64_t j0, int64_t j1, REAL *col,
+                                 int64_t ld, REAL *phase)
 {
-    for (int64_t i = 0; i < n; i++) to[i] = 0;
-}
-
-/* The columns of one image, from col on; rows are ld apart. */
-TSR_CLONES static void R(gather)(const struct tsr_window *w, const REAL *x, int64_t channels, int64_t j0, int64_t j1,
-                                 REAL *col, int64_t ld)
-{
-    for (int64_t k = 0; k < w->kernel_size; k++) {
-        struct tsr_tap t;
-        tsr_tap_init(w, k, &t);
-        for (int64_t c = 0; c < channels; c++) {
-            REAL *to = col + (c * w->kernel_size + k) * ld;
-            const REAL *from = x + c * w->in_size;
-            struct tsr_run u;
-            for (tsr_run_first(w, j0, j1, &u); u.n > 0; to += u.n, tsr_run_next(w, &u)) {
-                int64_t a, b, at = tsr_tap_row(w, &t, &u, &a, &b);
-                R(zero)(to, a);
-                if (w->stride[2] == 1) R(copy)(to + a, from + at + a, b - a);
-                else
-                    for (int64_t i = a; i < b; i++) to[i] = from[at + i * w->stride[2]];
-                R(zero)(to + b, u.n - b);
+    const struct tsr_window *w = g->w;
+    int64_t h0, h1, first = j0 / w->out[2];
+    R(reach)(w, j0, j1, &h0, &h1);
+    for (int64_t c = 0; c < channels; c++) {
+        R(phases)(g, (REAL *)(uintptr_t)x + c * w->in_size, phase, h0, h1, true);
+        for (int64_t k = 0; k < w->kernel_size; k++, col += ld) {
+            const REAL *from = phase + g->at[k];
+            REAL *to = col;
+            int64_t oh = first % w->out[1], row = (first / w->out[1] * g->q[1] + oh) * g->q[2], ow = j0 % w->out[2];
+            for (int64_t j = j0; j < j1; ow = 0) {
+                int64_t n = w->out[2] - ow < j1 - j ? w->out[2] - ow : j1 - j;
+                for (int64_t i = 0; i < n; i += 16) AT16(to + i) = FROM16(from + row + ow + i);
+                to += n, j += n, row += g->q[2];
+                if (++oh == w->out[1]) oh = 0, row += (g->q[1] - w->out[1]) * g->q[2];
             }
         }
     }
 }
 
-/* The transpose of gather: adds the columns back to where they were read. */
-TSR_CLONES static void R(scatter)(const struct tsr_window *w, REAL *x, int64_t channels, int64_t j0, int64_t j1,
-                                  const REAL *col, int64_t ld)
+/* The transpose of gather for one channel: adds its columns, from col on, up in its phases. */
+TSR_CLONES static void R(scatter)(const struct tsr_plane *g, REAL *phase, int64_t j0, int64_t j1, const REAL *col, int64_t ld)
 {
-    for (int64_t k = 0; k < w->kernel_size; k++) {
-        struct tsr_tap t;
-        tsr_tap_init(w, k, &t);
-        for (int64_t c = 0; c < channels; c++) {
-            const REAL *restrict from = col + (c * w->kernel_size + k) * ld;
-            REAL *restrict to = x + c * w->in_size;
-            struct tsr_run u;
-            for (tsr_run_first(w, j0, j1, &u); u.n > 0; from += u.n, tsr_run_next(w, &u)) {
-                int64_t a, b, at = tsr_tap_row(w, &t, &u, &a, &b);
-                if (w->stride[2] == 1)
-                    for (int64_t i = a; i < b; i++) to[at + i] += from[i];
-                else
-                    for (int64_t i = a; i < b; i++) to[at + i * w->stride[2]] += from[i];
+    static const INT ones[32] = {-1, -1, -1, -1, -1, -1, -1, -1, -1, -1, -1, -1, -1, -1, -1, -1};
+    typedef INT mask16 __attribute__((vector_size(16 * sizeof(INT)), aligned(sizeof(INT)), may_alias));
+    const struct tsr_window *w = g->w;
+    int64_t first = j0 / w->out[2];
+    for (int64_t k = 0; k < w->kernel_size; k++, col += ld) {
+        const REAL *from = col;
+        REAL *to = phase + g->at[k];
+        int64_t oh = first % w->out[1], row = (first / w->out[1] * g->q[1] + oh) * g->q[2], ow = j0 % w->out[2];
+        for (int64_t j = j0; j < j1; ow = 0) {
+            int64_t n = w->out[2] - ow < j1 - j ? w->out[2] - ow : j1 - j, i = 0;
+            REAL *at = to + row + ow;
+            for (; i + 16 <= n; i += 16) AT16(at + i) += FROM16(from + i);
+            if (i < n) {
+                mask16 mask = *(const mask16 *)(ones + 16 - (n - i)), some = (mask16)FROM16(from + i) & mask;
+                AT16(at + i) += (V16)some;
             }
+            from += n, j += n, row += g->q[2];
+            if (++oh == w->out[1]) oh = 0, row += (g->q[1] - w->out[1]) * g->q[2];
         }
     }
 }
 
 /* The gathered matrix of a block and its row stride: the input itself where that is the same. */
-static const REAL *R(gathered)(const struct conv *v, const struct block *k, REAL *col, int64_t *ld)
+static const REAL *R(gathered)(const struct conv *v, const struct block *k, REAL *col, REAL *phase, int64_t *ld)
 {
     const REAL *x = (const REAL *)v->x + (k->n0 * v->w.c + k->g * v->cg) * v->w.in_size;
-    *ld = k->columns;
     if (v->direct && k->n1 - k->n0 == 1) {
         *ld = v->w.in_size;
         return x + k->j0;
     }
+    *ld = v->ld;
     for (int64_t n = k->n0; n < k->n1; n++)
-        R(gather)(&v->w, x + (n - k->n0) * v->w.c * v->w.in_size, v->cg, k->j0, k->j1, col + (n - k->n0) * (k->j1 - k->j0),
-                  k->columns);
+        R(gather)(&v->plane, x + (n - k->n0) * v->w.c * v->w.in_size, v->cg, k->j0, k->j1,
+                  col + (n - k->n0) * (k->j1 - k->j0), v->ld, phase);
     return col;
 }
 
 /* dY of the block as a matrix [mg, columns] and its row stride: in place for a single image. */
-static const REAL *R(outputs)(const struct conv *v, const struct block *k, REAL *out, int64_t *ld)
+TSR_CLONES static const REAL *R(outputs)(const struct conv *v, const struct block *k, REAL *out, int64_t *ld)
 {
     int64_t size = v->w.out_size, each = k->j1 - k->j0;
     const REAL *dy = (const REAL *)v->dy + (k->n0 * v->m + k->g * v->mg) * size + k->j0;
@@ -92,54 +93,53 @@ static const REAL *R(outputs)(const struct conv *v, const struct block *k, REAL 
 }
 
 /* Y of a block. */
-static void R(forward_block)(const struct conv *v, const struct block *k, REAL *col, REAL *out)
+TSR_CLONES static void R(forward_block)(const struct conv *v, const struct block *k, REAL *col, REAL *phase, REAL *out)
 {
     int64_t size = v->w.out_size, each = k->j1 - k->j0, ld, ldy = size;
     const REAL *weight = (const REAL *)v->weight + k->g * v->mg * v->k;
     const REAL *bias = v->bias != NULL ? (const REAL *)v->bias + k->g * v->mg : NULL;
-    const REAL *b = R(gathered)(v, k, col, &ld);
+    const REAL *b = R(gathered)(v, k, col, phase, &ld);
     REAL *y = (REAL *)v->y + (k->n0 * v->m + k->g * v->mg) * size + k->j0, *to = y;
     bool several = k->n1 - k->n0 > 1;
     if (several) to = out, ldy = k->columns;
-    for (int64_t i = 0; bias != NULL && i < v->mg; i++)
-        for (int64_t j = 0; j < k->columns; j++) to[i * ldy + j] = bias[i];
-    GEMM(false, false, v->mg, k->columns, v->k, 1, weight, v->k, b, ld, bias != NULL, to, ldy);
+    GEMM_BIAS(v->mg, k->columns, v->k, weight, v->k, b, ld, to, ldy, bias);
     for (int64_t i = 0; several && i < v->mg; i++)
         for (int64_t n = k->n0; n < k->n1; n++)
             R(copy)(y + ((n - k->n0) * v->m + i) * size, out + i * k->columns + (n - k->n0) * each, each);
 }
 
-/* dX of the images and group of a block, over all its positions. */
-static void R(input_gradient)(const struct conv *v, struct block *k, REAL *col, REAL *out)
+/* dX of the images and group of a block, over all its positions. `phase` holds cg planes. */
+static void R(input_gradient)(const struct conv *v, struct block *k, REAL *col, REAL *phase, REAL *out)
 {
     const struct tsr_window *w = &v->w;
+    const struct tsr_plane *g = &v->plane;
     REAL *dx = (REAL *)v->dx + (k->n0 * w->c + k->g * v->cg) * w->in_size;
     const REAL *weight = (const REAL *)v->weight + k->g * v->mg * v->k;
-    for (int64_t n = k->n0; n < k->n1 && !v->direct; n++)
-        memset(dx + (n - k->n0) * w->c * w->in_size, 0, (size_t)(v->cg * w->in_size) * sizeof *dx);
     for (int64_t j = 0; j < w->out_size; j += v->block) {
         block_columns(v, k, j);
         int64_t ld, each = k->j1 - k->j0;
         bool place = v->direct && k->n1 - k->n0 == 1;
         const REAL *dy = R(outputs)(v, k, out, &ld);
         GEMM(true, false, v->k, k->columns, v->mg, 1, weight, v->k, dy, ld, 0, place ? dx + k->j0 : col,
-             place ? w->in_size : k->columns);
-        for (int64_t n = k->n0; n < k->n1 && !place; n++) {
-            REAL *to = dx + (n - k->n0) * w->c * w->in_size;
-            const REAL *from = col + (n - k->n0) * each;
-            if (v->direct)
-                for (int64_t c = 0; c < v->cg; c++) R(copy)(to + c * w->in_size, from + c * k->columns, each);
-            else
-                R(scatter)(w, to, v->cg, k->j0, k->j1, from, k->columns);
-        }
+             place ? w->in_size : v->ld);
+        for (int64_t n = k->n0; n < k->n1 && !place; n++)
+            for (int64_t c = 0; c < v->cg; c++) {
+                REAL *sum = phase + c * g->all, *to = dx + ((n - k->n0) * w->c + c) * w->in_size;
+                if (k->j0 == 0) memset(sum, 0, (size_t)g->all * sizeof *sum);
+                R(scatter)(g, sum, k->j0, k->j1, col + c * w->kernel_size * v->ld + (n - k->n0) * each, v->ld);
+                if (k->j1 < w->out_size) continue;
+                if (!g->covers) memset(to, 0, (size_t)w->in_size * sizeof *to);
+                R(phases)(g, to, sum, 0, w->in[1], false);
+            }
     }
 }
 
 /* Adds (or where beta is 0 writes) the dW of a block: [mg, k], transposed where that is cheaper. */
-static void R(weight_gradient)(const struct conv *v, const struct block *k, REAL beta, REAL *dw, REAL *col, REAL *out)
+static void R(weight_gradient)(const struct conv *v, const struct block *k, REAL beta, REAL *dw, REAL *col, REAL *phase,
+                               REAL *out)
 {
     int64_t ldx, ldy;
-    const REAL *x = R(gathered)(v, k, col, &ldx), *dy = R(outputs)(v, k, out, &ldy);
+    const REAL *x = R(gathered)(v, k, col, phase, &ldx), *dy = R(outputs)(v, k, out, &ldy);
     if (v->dw_transposed) GEMM(false, true, v->k, v->mg, k->columns, 1, x, ldx, dy, ldy, beta, dw, v->mg);
     else GEMM(false, true, v->mg, v->k, k->columns, 1, dy, ldy, x, ldx, beta, dw, v->k);
 }
