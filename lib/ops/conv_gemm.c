@@ -1,5 +1,5 @@
-/* conv_gemm.c - convolutions as matrix products: blocks of the input are gathered, so that every
- * output position has a column, and multiplied by the weights. */
+/* conv_gemm.c - convolutions as matrix products: the input is gathered piece by piece, so that
+ * every output position has a column, and multiplied by the weights. */
 #include "ops/conv_impl.h"
 #include "ops/conv_plane.h"
 #include "base/clones.h"
@@ -9,72 +9,104 @@
 
 #include <string.h>
 
+/* Pieces of the gathered matrix that fit the first-level cache. */
+enum {
+    COLUMNS = 64, COLUMNS_LD = COLUMNS + 16, /* forward: of TSR_GEMM_KC rows */
+    ROWS = 128,                              /* gradient of the input: of COLUMNS columns */
+    BAND = 28, BAND_LD = TSR_GEMM_KC + 16,   /* gradient of the weights: rows of TSR_GEMM_KC columns */
+    PIECE = TSR_GEMM_KC * COLUMNS_LD + 16    /* room for any of the three */
+};
+
 /* How one convolution is cut into blocks: by its sizes alone. */
 struct conv {
     struct tsr_window w;
     int64_t groups, m, mg, cg, k;
-    bool direct, f32, dw_transposed;
+    bool direct, f32;
     const void *x, *weight, *bias, *dy;
     void *y, *dx, *dw;
-    int64_t block, blocks;   /* output positions a block and such blocks an image */
-    int64_t images, batches; /* images a block (more than 1 only with one block an image); such batches */
-    int64_t splits;          /* tasks that share the blocks of an image */
-    int64_t parts;           /* partial sums of dW */
-    void *part;              /* part by part, group by group */
     struct tsr_plane plane;
-    int64_t ld;              /* row stride of a gathered block */
-    char *scratch;           /* for each worker: the gathered block, planes, outputs */
-    size_t each, col_bytes, phase_bytes;
+    int64_t images, batches; /* images a block; blocks of one group */
+    int64_t splits;          /* tasks that share the columns of a block (forward) */
+    int64_t parts;           /* partial sums of dW */
+    void *part;              /* part by part, group by group, transposed */
+    char *scratch;           /* of all workers: planes, a piece, outputs, turned outputs */
+    size_t each, planes_bytes, piece_bytes, out_bytes;
 };
 
 struct block {
-    int64_t n0, n1, g, j0, j1;
+    int64_t n0, n1, g;
     int64_t columns; /* of the gathered matrix */
 };
 
-static void block_columns(const struct conv *v, struct block *k, int64_t j0)
-{
-    k->j0 = j0;
-    k->j1 = j0 + v->block < v->w.out_size ? j0 + v->block : v->w.out_size;
-    k->columns = (k->n1 - k->n0) * (k->j1 - k->j0);
-}
-
-static struct block block_of(const struct conv *v, int64_t batch, int64_t g, int64_t j)
+static struct block block_of(const struct conv *v, int64_t batch, int64_t g)
 {
     struct block k = {.n0 = batch * v->images, .g = g};
     k.n1 = k.n0 + v->images < v->w.n ? k.n0 + v->images : v->w.n;
-    block_columns(v, &k, j * v->block);
+    k.columns = (k.n1 - k.n0) * v->w.out_size;
     return k;
 }
 
-/* C[m,n] = A B + bias of the row, or 0. */
-static void product_f32(int64_t m, int64_t n, int64_t k, const float *a, int64_t lda, const float *b, int64_t ldb, float *c,
-                        int64_t ldc, const float *bias)
+/* The input itself is the gathered matrix. */
+static bool in_place(const struct conv *v, const struct block *k) { return v->direct && k->n1 - k->n0 == 1; }
+
+/* Columns as runs of consecutive elements of the phases, at[r] before a tap's offset. */
+struct runs {
+    int64_t count;
+    int64_t at[TSR_GEMM_KC], n[TSR_GEMM_KC];
+};
+
+static void find_runs(const struct conv *v, int64_t j0, int64_t j1, struct runs *u)
 {
-    const struct tsr_gemm g = {.m = m, .n = n, .k = k, .alpha = 1, .a = a, .b = b, .c = c, .lda = lda, .ldb = ldb,
-                               .ldc = ldc, .bias_m = bias};
+    const struct tsr_window *w = &v->w;
+    const int64_t *q = v->plane.q;
+    int64_t row = j0 / w->out[2], ow = j0 % w->out[2], oh = row % w->out[1], od = row / w->out[1] % w->out[0];
+    int64_t image = j0 / w->out_size;
+    u->count = 0;
+    for (int64_t j = j0; j < j1; ow = 0) {
+        int64_t n = w->out[2] - ow < j1 - j ? w->out[2] - ow : j1 - j;
+        u->at[u->count] = image * v->cg * v->plane.all + (od * q[1] + oh) * q[2] + ow;
+        u->n[u->count++] = n;
+        j += n;
+        if (++oh < w->out[1]) continue;
+        oh = 0;
+        if (++od == w->out[0]) od = 0, image++;
+    }
+}
+
+/* C[m,n] = A B + beta C + bias of the row (NULL: none). */
+static void product_f32(int64_t m, int64_t n, int64_t k, const float *a, int64_t lda, const float *b, int64_t ldb,
+                        float beta, float *c, int64_t ldc, const float *bias)
+{
+    const struct tsr_gemm g = {.m = m, .n = n, .k = k, .alpha = 1, .beta = beta, .a = a, .b = b, .c = c, .lda = lda,
+                               .ldb = ldb, .ldc = ldc, .bias_m = bias};
     tsr_gemm_run(&g, NULL);
 }
 static void product_f64(int64_t m, int64_t n, int64_t k, const double *a, int64_t lda, const double *b, int64_t ldb,
-                        double *c, int64_t ldc, const double *bias)
+                        double beta, double *c, int64_t ldc, const double *bias)
 {
+    tsr_blas_dgemm(false, false, m, n, k, 1, a, lda, b, ldb, beta, c, ldc);
     for (int64_t i = 0; bias != NULL && i < m; i++)
-        for (int64_t j = 0; j < n; j++) c[i * ldc + j] = bias[i];
-    tsr_blas_dgemm(false, false, m, n, k, 1, a, lda, b, ldb, bias != NULL, c, ldc);
+        for (int64_t j = 0; j < n; j++) c[i * ldc + j] += bias[i];
+}
+
+static void transpose_f64(int64_t k, int64_t n, const double *from, int64_t fs, double *to, int64_t ts)
+{
+    for (int64_t j = 0; j < n; j++)
+        for (int64_t p = 0; p < k; p++) to[p * ts + j] = from[j * fs + p];
 }
 
 #define REAL float
 #define INT int32_t
 #define R(name) name##_f32
 #define GEMM tsr_sgemm
-#define GEMM_BIAS product_f32
+#define TRANSPOSE tsr_gemm_transpose
 #include "ops/conv_plane_real.h"
 #include "ops/conv_real.h"
 #undef REAL
 #undef INT
 #undef R
 #undef GEMM
-#undef GEMM_BIAS
+#undef TRANSPOSE
 #undef V16
 #undef AT16
 #undef FROM16
@@ -82,7 +114,7 @@ static void product_f64(int64_t m, int64_t n, int64_t k, const double *a, int64_
 #define INT int64_t
 #define R(name) name##_f64
 #define GEMM tsr_blas_dgemm
-#define GEMM_BIAS product_f64
+#define TRANSPOSE transpose_f64
 #include "ops/conv_plane_real.h"
 #include "ops/conv_real.h"
 
@@ -91,35 +123,30 @@ static enum tsr_status cut(struct tsr_op_ctx *ctx, const struct tsr_conv *from, 
     *v = (struct conv){.w = from->w, .groups = from->groups, .m = from->m, .mg = from->mg, .cg = from->cg, .k = from->k,
                        .direct = from->direct, .f32 = from->f32, .x = from->x, .weight = from->weight,
                        .bias = from->bias, .dy = from->dy, .y = from->y, .dx = from->dx, .dw = from->dw};
-    /* A gathered block stays in the second-level cache; small images share one. */
-    int64_t size = v->w.out_size, most = 131072 / (v->k + 1) / 32 * 32;
-    most = most < 64 ? 64 : most > 1024 ? 1024 : most;
-    v->block = most < size ? most : size;
-    v->blocks = (size + v->block - 1) / v->block;
-    v->images = 1;
-    if (size < 96) {
-        v->images = (most < 384 ? most : 384) / size;
-        if (v->images > v->w.n) v->images = v->w.n;
-    }
+    TSR_TRY(tsr_plane_init(ctx, &v->w, &v->plane));
+    /* Small images share a block, as long as their planes stay in the second-level cache. */
+    int64_t size = v->w.out_size, fit = 131072 / (v->cg * v->plane.all + 1) + 1;
+    v->images = size < 96 ? 256 / size : 1;
+    if (v->images > fit) v->images = fit;
+    if (v->images > v->w.n) v->images = v->w.n;
     v->batches = (v->w.n + v->images - 1) / v->images;
-    v->splits = v->batches * v->groups >= 16 ? 1 : v->blocks < 16 ? v->blocks : 16;
+    v->splits = v->batches * v->groups >= 16 ? 1 : (size + 1023) / 1024 < 16 ? (size + 1023) / 1024 : 16;
     v->parts = v->batches < 8 ? v->batches : 8;
-    v->dw_transposed = v->k > v->mg;
-    v->ld = (v->images * v->block + TSR_PLANE_SLACK + 15) / 16 * 16;
-    return tsr_plane_init(ctx, &v->w, &v->plane);
+    return TSR_OK;
 }
 
 static size_t round_up(int64_t elements, size_t size) { return ((size_t)elements * size + 63) & ~(size_t)63; }
 
-/* Runs fn for n tasks, each worker with room for `planes` channels, and releases the plane. */
-static enum tsr_status run(struct tsr_op_ctx *ctx, struct conv *v, int64_t planes, int64_t n,
-                           void (*fn)(void *, int64_t, int))
+/* Runs fn for n tasks and releases the plane. */
+static enum tsr_status run(struct tsr_op_ctx *ctx, struct conv *v, int64_t n, void (*fn)(void *, int64_t, int))
 {
     size_t size = v->f32 ? sizeof(float) : sizeof(double);
     bool gathers = !v->direct || v->images > 1;
-    v->col_bytes = gathers ? round_up(v->k * v->ld + TSR_PLANE_SLACK, size) : 0;
-    v->phase_bytes = gathers ? round_up(planes * v->plane.all, size) : 0;
-    v->each = v->col_bytes + v->phase_bytes + (v->images > 1 ? round_up(v->mg * v->images * v->block, size) : 0);
+    v->planes_bytes = gathers ? round_up(v->images * v->cg * v->plane.all, size) : 0;
+    v->piece_bytes = gathers ? round_up(PIECE, size) : 0;
+    v->out_bytes = v->images > 1 ? round_up(v->mg * v->images * v->w.out_size, size) : 0;
+    v->each = v->planes_bytes + v->piece_bytes + v->out_bytes;
+    if (v->part != NULL) v->each += round_up(TSR_GEMM_KC * ((v->mg + 15) / 16 * 16), size);
     size_t bytes = v->each * (size_t)tsr_pool_threads(ctx->pool);
     v->scratch = tsr_op_scratch(ctx, bytes);
     if (v->scratch != NULL) tsr_pool_run(ctx->pool, n, fn, v);
@@ -129,66 +156,88 @@ static enum tsr_status run(struct tsr_op_ctx *ctx, struct conv *v, int64_t plane
     return status;
 }
 
-/* A worker's memory; the planes are zero. */
+/* A worker's memory. The planes are zero: their padding stays so. */
 struct room {
-    void *col, *phase, *out;
+    void *phase, *col, *out, *turned;
 };
 
 static struct room room_of(const struct conv *v, int worker)
 {
-    char *at = v->scratch + v->each * (size_t)worker;
-    memset(at + v->col_bytes, 0, v->phase_bytes);
-    return (struct room){at, at + v->col_bytes, at + v->col_bytes + v->phase_bytes};
+    char *at = v->scratch + v->each * (size_t)worker, *col = at + v->planes_bytes, *out = col + v->piece_bytes;
+    memset(at, 0, v->planes_bytes);
+    return (struct room){at, col, out, out + v->out_bytes};
 }
 
 static void forward_task(void *arg, int64_t i, int worker)
 {
     const struct conv *v = arg;
     struct room r = room_of(v, worker);
-    int64_t s = i % v->splits, j0 = v->blocks * s / v->splits, j1 = v->blocks * (s + 1) / v->splits;
-    for (int64_t j = j0; j < j1; j++) {
-        struct block k = block_of(v, i / v->splits / v->groups, i / v->splits % v->groups, j);
-        if (v->f32) forward_block_f32(v, &k, r.col, r.phase, r.out);
-        else forward_block_f64(v, &k, r.col, r.phase, r.out);
-    }
+    struct block k = block_of(v, i / v->splits / v->groups, i / v->splits % v->groups);
+    int64_t s = i % v->splits, j0 = k.columns * s / v->splits / 32 * 32, j1 = k.columns * (s + 1) / v->splits / 32 * 32;
+    if (s + 1 == v->splits) j1 = k.columns;
+    if (v->f32) forward_f32(v, &k, j0, j1, r.phase, r.col, r.out);
+    else forward_f64(v, &k, j0, j1, r.phase, r.col, r.out);
 }
 
 enum tsr_status tsr_conv_forward(struct tsr_op_ctx *ctx, const struct tsr_conv *from)
 {
     struct conv v;
     TSR_TRY(cut(ctx, from, &v));
-    return run(ctx, &v, 1, v.batches * v.groups * v.splits, forward_task);
+    return run(ctx, &v, v.batches * v.groups * v.splits, forward_task);
 }
 
 static void input_task(void *arg, int64_t i, int worker)
 {
     const struct conv *v = arg;
-    struct block k = block_of(v, i / v->groups, i % v->groups, 0);
+    struct block k = block_of(v, i / v->groups, i % v->groups);
     struct room r = room_of(v, worker);
-    if (v->f32) input_gradient_f32(v, &k, r.col, r.phase, r.out);
-    else input_gradient_f64(v, &k, r.col, r.phase, r.out);
+    if (v->f32) input_gradient_f32(v, &k, r.phase, r.col, r.out);
+    else input_gradient_f64(v, &k, r.phase, r.col, r.out);
+}
+
+/* Where the stride is 1, dX is a convolution of dY with the flipped weights: no sums in memory, but
+ * few rows where there are few channels. */
+static enum tsr_status by_flipping(struct tsr_op_ctx *ctx, const struct tsr_conv *v)
+{
+    struct tsr_conv t = *v;
+    size_t bytes = (size_t)(v->m * v->k) * (v->f32 ? sizeof(float) : sizeof(double));
+    for (int d = 0; d < 3; d++) {
+        t.w.in[d] = v->w.out[d], t.w.out[d] = v->w.in[d];
+        t.w.pad[d] = (v->w.kernel[d] - 1) * v->w.dilation[d] - v->w.pad[d];
+    }
+    t.w.in_size = v->w.out_size, t.w.out_size = v->w.in_size;
+    t.w.c = v->m, t.m = v->w.c, t.mg = v->cg, t.cg = v->mg, t.k = v->mg * v->w.kernel_size;
+    t.x = v->dy, t.y = v->dx, t.bias = NULL;
+    void *flipped = tsr_op_scratch(ctx, bytes);
+    if (flipped == NULL) return tsr_nomem(ctx->err, bytes);
+    if (v->f32) flip_f32(v, flipped);
+    else flip_f64(v, flipped);
+    t.weight = flipped;
+    enum tsr_status status = tsr_conv_forward(ctx, &t);
+    tsr_op_scratch_free(ctx, flipped, bytes);
+    return status;
 }
 
 enum tsr_status tsr_conv_input_gradient(struct tsr_op_ctx *ctx, const struct tsr_conv *from)
 {
     struct conv v;
+    if (!from->direct && from->cg >= 12 && from->w.stride[0] == 1 && from->w.stride[1] == 1 && from->w.stride[2] == 1)
+        return by_flipping(ctx, from);
     TSR_TRY(cut(ctx, from, &v));
-    return run(ctx, &v, v.cg, v.batches * v.groups, input_task);
+    return run(ctx, &v, v.batches * v.groups, input_task);
 }
 
 static void weight_task(void *arg, int64_t i, int worker)
 {
     const struct conv *v = arg;
     struct room r = room_of(v, worker);
-    int64_t p = i / v->groups, g = i % v->groups, at = i * v->mg * v->k;
+    int64_t p = i / v->groups, at = i * v->mg * v->k;
     int64_t b0 = v->batches * p / v->parts, b1 = v->batches * (p + 1) / v->parts;
-    for (int64_t b = b0; b < b1; b++)
-        for (int64_t j = 0; j < v->blocks; j++) {
-            struct block k = block_of(v, b, g, j);
-            bool more = b > b0 || j > 0;
-            if (v->f32) weight_gradient_f32(v, &k, more, (float *)v->part + at, r.col, r.phase, r.out);
-            else weight_gradient_f64(v, &k, more, (double *)v->part + at, r.col, r.phase, r.out);
-        }
+    for (int64_t b = b0; b < b1; b++) {
+        struct block k = block_of(v, b, i % v->groups);
+        if (v->f32) weight_gradient_f32(v, &k, b > b0, (float *)v->part + at, r.phase, r.col, r.turned, r.out);
+        else weight_gradient_f64(v, &k, b > b0, (double *)v->part + at, r.phase, r.col, r.turned, r.out);
+    }
 }
 
 enum tsr_status tsr_conv_weight_gradient(struct tsr_op_ctx *ctx, const struct tsr_conv *from)
@@ -201,7 +250,7 @@ enum tsr_status tsr_conv_weight_gradient(struct tsr_op_ctx *ctx, const struct ts
         tsr_plane_release(ctx, &v.plane);
         return tsr_nomem(ctx->err, bytes);
     }
-    enum tsr_status status = run(ctx, &v, 1, v.parts * v.groups, weight_task);
+    enum tsr_status status = run(ctx, &v, v.parts * v.groups, weight_task);
     if (status == TSR_OK && v.f32) sum_parts_f32(&v);
     else if (status == TSR_OK) sum_parts_f64(&v);
     tsr_op_scratch_free(ctx, v.part, bytes);

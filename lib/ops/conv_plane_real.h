@@ -78,19 +78,15 @@ static inline void R(remainder)(int64_t lo, int64_t hi, int64_t pad, int64_t str
     *place = stride == 1 ? lo + pad : (*first + pad) / stride;
 }
 
-/* Copies rows [h0, h1) of every depth of a plane of X into its phases (to phases) or back; what lies
- * between is not touched. */
-TSR_CLONES static void R(phases)(const struct tsr_plane *g, REAL *restrict x, REAL *restrict phase, int64_t h0, int64_t h1,
-                                 bool to)
+/* Copies a plane of X into its phases (to phases) or back; what lies between is not touched. */
+TSR_CLONES static void R(phases)(const struct tsr_plane *g, REAL *restrict x, REAL *restrict phase, bool to)
 {
     const struct tsr_window *w = g->w;
     const int64_t *s = w->stride;
-    if (h0 < g->lo[1]) h0 = g->lo[1];
-    if (h1 > g->hi[1]) h1 = g->hi[1];
     for (int64_t f = 0; f < g->n_phase; f++) {
         int64_t first[3], n[3], place[3];
         R(remainder)(g->lo[2], g->hi[2], w->pad[2], s[2], f % s[2], &first[2], &n[2], &place[2]);
-        R(remainder)(h0, h1, w->pad[1], s[1], f / s[2] % s[1], &first[1], &n[1], &place[1]);
+        R(remainder)(g->lo[1], g->hi[1], w->pad[1], s[1], f / s[2] % s[1], &first[1], &n[1], &place[1]);
         R(remainder)(g->lo[0], g->hi[0], w->pad[0], s[0], f / s[2] / s[1], &first[0], &n[0], &place[0]);
         for (int64_t d = 0; d < n[0]; d++) {
             REAL *at = phase + f * g->size + ((place[0] + d) * g->q[1] + place[1]) * g->q[2] + place[2];

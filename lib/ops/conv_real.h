@@ -1,147 +1,161 @@
 /* conv_real.h - the kernels of convolutions over REAL; included once for float and once for
  * double, with R(name) naming the function, INT the integer of the same size, GEMM the matrix
- * product and GEMM_BIAS the plain one with a bias for every row.
+ * product and R(product) the one with a bias for every row.
  *
- * A block is a range of images and of output positions [j0, j1) in each. Its gathered matrix has a
- * row for every (channel, tap) and a column for every (image, position): what the tap reads there. */
+ * A block is one image or several small ones. Its gathered matrix has a row for every (channel,
+ * tap) and a column for every (image, output position): what the tap reads there. Pieces of it are
+ * made as they are needed, small enough for the first-level cache. */
 
-/* The rows of X that the outputs [j0, j1) read. */
-static inline void R(reach)(const struct tsr_window *w, int64_t j0, int64_t j1, int64_t *h0, int64_t *h1)
+/* The padded phases of the channels of a block's group: [image][channel][g->all]. */
+static void R(prepare)(const struct conv *v, const struct block *k, REAL *phase)
 {
-    *h0 = 0, *h1 = w->in[1];
-    if (w->out[0] > 1) return;
-    *h0 = j0 / w->out[2] * w->stride[1] - w->pad[1];
-    *h1 = (j1 - 1) / w->out[2] * w->stride[1] - w->pad[1] + (w->kernel[1] - 1) * w->dilation[1] + 1;
+    const REAL *x = (const REAL *)v->x + (k->n0 * v->w.c + k->g * v->cg) * v->w.in_size;
+    for (int64_t n = k->n0; n < k->n1; n++, x += v->w.c * v->w.in_size)
+        for (int64_t c = 0; c < v->cg; c++, phase += v->plane.all)
+            R(phases)(&v->plane, (REAL *)(uintptr_t)x + c * v->w.in_size, phase, true);
 }
 
-/* The columns of one image, from col on; rows are ld apart. Writes up to 15 elements behind each
- * row, and the rows in order. `phase` is a work area that was zero at first. */
-TSR_CLONES static void R(gather)(const struct tsr_plane *g, const REAL *x, int64_t channels, int64_t j0, int64_t j1, REAL *col,
-                                 int64_t ld, REAL *phase)
+/* Rows [p0, p1) of the columns that the runs cover. Writes up to 15 elements behind each row. */
+TSR_CLONES static void R(gather)(const struct conv *v, const REAL *phase, const struct runs *u, int64_t p0, int64_t p1,
+                                 REAL *col, int64_t ld)
 {
-    const struct tsr_window *w = g->w;
-    int64_t h0, h1, first = j0 / w->out[2];
-    R(reach)(w, j0, j1, &h0, &h1);
-    for (int64_t c = 0; c < channels; c++) {
-        R(phases)(g, (REAL *)(uintptr_t)x + c * w->in_size, phase, h0, h1, true);
-        for (int64_t k = 0; k < w->kernel_size; k++, col += ld) {
-            const REAL *from = phase + g->at[k];
-            REAL *to = col;
-            int64_t oh = first % w->out[1], row = (first / w->out[1] * g->q[1] + oh) * g->q[2], ow = j0 % w->out[2];
-            for (int64_t j = j0; j < j1; ow = 0) {
-                int64_t n = w->out[2] - ow < j1 - j ? w->out[2] - ow : j1 - j;
-                for (int64_t i = 0; i < n; i += 16) AT16(to + i) = FROM16(from + row + ow + i);
-                to += n, j += n, row += g->q[2];
-                if (++oh == w->out[1]) oh = 0, row += (g->q[1] - w->out[1]) * g->q[2];
-            }
-        }
+    int64_t c = p0 / v->w.kernel_size, t = p0 % v->w.kernel_size;
+    for (int64_t p = p0; p < p1; p++, col += ld) {
+        const REAL *from = phase + c * v->plane.all + v->plane.at[t];
+        REAL *to = col;
+        for (int64_t r = 0; r < u->count; to += u->n[r++])
+            for (int64_t i = 0; i < u->n[r]; i += 16) AT16(to + i) = FROM16(from + u->at[r] + i);
+        if (++t == v->w.kernel_size) t = 0, c++;
     }
 }
 
-/* The transpose of gather for one channel: adds its columns, from col on, up in its phases. */
-TSR_CLONES static void R(scatter)(const struct tsr_plane *g, REAL *phase, int64_t j0, int64_t j1, const REAL *col, int64_t ld)
+/* The transpose of gather: adds rows to the phases. */
+TSR_CLONES static void R(scatter)(const struct conv *v, REAL *phase, const struct runs *u, int64_t p0, int64_t p1,
+                                  const REAL *col, int64_t ld)
 {
     static const INT ones[32] = {-1, -1, -1, -1, -1, -1, -1, -1, -1, -1, -1, -1, -1, -1, -1, -1};
     typedef INT mask16 __attribute__((vector_size(16 * sizeof(INT)), aligned(sizeof(INT)), may_alias));
-    const struct tsr_window *w = g->w;
-    int64_t first = j0 / w->out[2];
-    for (int64_t k = 0; k < w->kernel_size; k++, col += ld) {
+    int64_t c = p0 / v->w.kernel_size, t = p0 % v->w.kernel_size;
+    for (int64_t p = p0; p < p1; p++, col += ld) {
+        REAL *to = phase + c * v->plane.all + v->plane.at[t];
         const REAL *from = col;
-        REAL *to = phase + g->at[k];
-        int64_t oh = first % w->out[1], row = (first / w->out[1] * g->q[1] + oh) * g->q[2], ow = j0 % w->out[2];
-        for (int64_t j = j0; j < j1; ow = 0) {
-            int64_t n = w->out[2] - ow < j1 - j ? w->out[2] - ow : j1 - j, i = 0;
-            REAL *at = to + row + ow;
+        for (int64_t r = 0; r < u->count; from += u->n[r++]) {
+            REAL *at = to + u->at[r];
+            int64_t i = 0, n = u->n[r];
             for (; i + 16 <= n; i += 16) AT16(at + i) += FROM16(from + i);
-            if (i < n) {
-                mask16 mask = *(const mask16 *)(ones + 16 - (n - i)), some = (mask16)FROM16(from + i) & mask;
-                AT16(at + i) += (V16)some;
-            }
-            from += n, j += n, row += g->q[2];
-            if (++oh == w->out[1]) oh = 0, row += (g->q[1] - w->out[1]) * g->q[2];
+            if (i == n) continue;
+            mask16 some = (mask16)FROM16(from + i) & *(const mask16 *)(ones + 16 - (n - i));
+            AT16(at + i) += (V16)some;
         }
+        if (++t == v->w.kernel_size) t = 0, c++;
     }
 }
 
-/* The gathered matrix of a block and its row stride: the input itself where that is the same. */
-static const REAL *R(gathered)(const struct conv *v, const struct block *k, REAL *col, REAL *phase, int64_t *ld)
-{
-    const REAL *x = (const REAL *)v->x + (k->n0 * v->w.c + k->g * v->cg) * v->w.in_size;
-    if (v->direct && k->n1 - k->n0 == 1) {
-        *ld = v->w.in_size;
-        return x + k->j0;
-    }
-    *ld = v->ld;
-    for (int64_t n = k->n0; n < k->n1; n++)
-        R(gather)(&v->plane, x + (n - k->n0) * v->w.c * v->w.in_size, v->cg, k->j0, k->j1,
-                  col + (n - k->n0) * (k->j1 - k->j0), v->ld, phase);
-    return col;
-}
-
-/* dY of the block as a matrix [mg, columns] and its row stride: in place for a single image. */
+/* dY of a block as a matrix [mg, columns] and its row stride: in place for a single image. */
 TSR_CLONES static const REAL *R(outputs)(const struct conv *v, const struct block *k, REAL *out, int64_t *ld)
 {
-    int64_t size = v->w.out_size, each = k->j1 - k->j0;
-    const REAL *dy = (const REAL *)v->dy + (k->n0 * v->m + k->g * v->mg) * size + k->j0;
-    *ld = size;
-    if (k->n1 - k->n0 == 1) return dy;
+    int64_t size = v->w.out_size;
+    const REAL *dy = (const REAL *)v->dy + (k->n0 * v->m + k->g * v->mg) * size;
     *ld = k->columns;
-    for (int64_t i = 0; i < v->mg; i++)
-        for (int64_t n = k->n0; n < k->n1; n++)
-            R(copy)(out + i * k->columns + (n - k->n0) * each, dy + ((n - k->n0) * v->m + i) * size, each);
+    if (k->n1 - k->n0 == 1) return dy;
+    for (int64_t n = k->n0; n < k->n1; n++)
+        R(move)(out + (n - k->n0) * size, k->columns, dy + (n - k->n0) * v->m * size, size, v->mg, size, false, 0);
     return out;
 }
 
-/* Y of a block. */
-TSR_CLONES static void R(forward_block)(const struct conv *v, const struct block *k, REAL *col, REAL *phase, REAL *out)
+/* Columns [j0, j1) of Y of a block. */
+TSR_CLONES static void R(forward)(const struct conv *v, const struct block *k, int64_t j0, int64_t j1, REAL *phase,
+                                  REAL *col, REAL *out)
 {
-    int64_t size = v->w.out_size, each = k->j1 - k->j0, ld, ldy = size;
+    int64_t size = v->w.out_size;
     const REAL *weight = (const REAL *)v->weight + k->g * v->mg * v->k;
     const REAL *bias = v->bias != NULL ? (const REAL *)v->bias + k->g * v->mg : NULL;
-    const REAL *b = R(gathered)(v, k, col, phase, &ld);
-    REAL *y = (REAL *)v->y + (k->n0 * v->m + k->g * v->mg) * size + k->j0, *to = y;
-    bool several = k->n1 - k->n0 > 1;
-    if (several) to = out, ldy = k->columns;
-    GEMM_BIAS(v->mg, k->columns, v->k, weight, v->k, b, ld, to, ldy, bias);
-    for (int64_t i = 0; several && i < v->mg; i++)
-        for (int64_t n = k->n0; n < k->n1; n++)
-            R(copy)(y + ((n - k->n0) * v->m + i) * size, out + i * k->columns + (n - k->n0) * each, each);
+    REAL *y = (REAL *)v->y + (k->n0 * v->m + k->g * v->mg) * size, *to = k->n1 - k->n0 > 1 ? out : y;
+    if (in_place(v, k)) {
+        const REAL *x = (const REAL *)v->x + (k->n0 * v->w.c + k->g * v->cg) * size;
+        R(product)(v->mg, j1 - j0, v->k, weight, v->k, x + j0, size, 0, to + j0, size, bias);
+        return;
+    }
+    R(prepare)(v, k, phase);
+    for (int64_t j = j0; j < j1; j += COLUMNS) {
+        struct runs u;
+        int64_t n = j1 - j < COLUMNS ? j1 - j : COLUMNS;
+        find_runs(v, j, j + n, &u);
+        for (int64_t p = 0; p < v->k; p += TSR_GEMM_KC) {
+            int64_t depth = v->k - p < TSR_GEMM_KC ? v->k - p : TSR_GEMM_KC;
+            R(gather)(v, phase, &u, p, p + depth, col, COLUMNS_LD);
+            R(product)(v->mg, n, depth, weight + p, v->k, col, COLUMNS_LD, p > 0, to + j, k->columns,
+                       p + depth == v->k ? bias : NULL);
+        }
+    }
+    for (int64_t n = k->n0; to == out && n < k->n1; n++)
+        R(move)(y + (n - k->n0) * v->m * size, size, out + (n - k->n0) * size, k->columns, v->mg, size, false, 0);
 }
 
-/* dX of the images and group of a block, over all its positions. `phase` holds cg planes. */
-static void R(input_gradient)(const struct conv *v, struct block *k, REAL *col, REAL *phase, REAL *out)
+/* dX of a block. */
+static void R(input_gradient)(const struct conv *v, const struct block *k, REAL *phase, REAL *col, REAL *out)
 {
     const struct tsr_window *w = &v->w;
     const struct tsr_plane *g = &v->plane;
     REAL *dx = (REAL *)v->dx + (k->n0 * w->c + k->g * v->cg) * w->in_size;
     const REAL *weight = (const REAL *)v->weight + k->g * v->mg * v->k;
-    for (int64_t j = 0; j < w->out_size; j += v->block) {
-        block_columns(v, k, j);
-        int64_t ld, each = k->j1 - k->j0;
-        bool place = v->direct && k->n1 - k->n0 == 1;
-        const REAL *dy = R(outputs)(v, k, out, &ld);
-        GEMM(true, false, v->k, k->columns, v->mg, 1, weight, v->k, dy, ld, 0, place ? dx + k->j0 : col,
-             place ? w->in_size : v->ld);
-        for (int64_t n = k->n0; n < k->n1 && !place; n++)
-            for (int64_t c = 0; c < v->cg; c++) {
-                REAL *sum = phase + c * g->all, *to = dx + ((n - k->n0) * w->c + c) * w->in_size;
-                if (k->j0 == 0) memset(sum, 0, (size_t)g->all * sizeof *sum);
-                R(scatter)(g, sum, k->j0, k->j1, col + c * w->kernel_size * v->ld + (n - k->n0) * each, v->ld);
-                if (k->j1 < w->out_size) continue;
-                if (!g->covers) memset(to, 0, (size_t)w->in_size * sizeof *to);
-                R(phases)(g, to, sum, 0, w->in[1], false);
-            }
+    int64_t ld;
+    const REAL *dy = R(outputs)(v, k, out, &ld);
+    if (in_place(v, k)) {
+        GEMM(true, false, v->k, k->columns, v->mg, 1, weight, v->k, dy, ld, 0, dx, k->columns);
+        return;
+    }
+    memset(phase, 0, (size_t)((k->n1 - k->n0) * v->cg * g->all) * sizeof *phase);
+    for (int64_t j = 0; j < k->columns; j += COLUMNS) {
+        struct runs u;
+        int64_t n = k->columns - j < COLUMNS ? k->columns - j : COLUMNS;
+        find_runs(v, j, j + n, &u);
+        for (int64_t p = 0; p < v->k; p += ROWS) {
+            int64_t rows = v->k - p < ROWS ? v->k - p : ROWS;
+            GEMM(true, false, rows, n, v->mg, 1, weight + p, v->k, dy + j, ld, 0, col, COLUMNS_LD);
+            R(scatter)(v, phase, &u, p, p + rows, col, COLUMNS_LD);
+        }
+    }
+    for (int64_t n = k->n0; n < k->n1; n++, dx += w->c * w->in_size) {
+        if (!g->covers) memset(dx, 0, (size_t)(v->cg * w->in_size) * sizeof *dx);
+        for (int64_t c = 0; c < v->cg; c++, phase += g->all) R(phases)(g, dx + c * w->in_size, phase, false);
     }
 }
 
-/* Adds (or where beta is 0 writes) the dW of a block: [mg, k], transposed where that is cheaper. */
-static void R(weight_gradient)(const struct conv *v, const struct block *k, REAL beta, REAL *dw, REAL *col, REAL *phase,
-                               REAL *out)
+/* Adds (or where beta is 0 writes) the transposed dW of a block: [k, mg]. */
+static void R(weight_gradient)(const struct conv *v, const struct block *k, REAL beta, REAL *dw, REAL *phase, REAL *col,
+                               REAL *turned, REAL *out)
 {
-    int64_t ldx, ldy;
-    const REAL *x = R(gathered)(v, k, col, phase, &ldx), *dy = R(outputs)(v, k, out, &ldy);
-    if (v->dw_transposed) GEMM(false, true, v->k, v->mg, k->columns, 1, x, ldx, dy, ldy, beta, dw, v->mg);
-    else GEMM(false, true, v->mg, v->k, k->columns, 1, dy, ldy, x, ldx, beta, dw, v->k);
+    int64_t ld, lt = (v->mg + 15) / 16 * 16;
+    const REAL *dy = R(outputs)(v, k, out, &ld), *x = (const REAL *)v->x + (k->n0 * v->w.c + k->g * v->cg) * v->w.in_size;
+    bool place = in_place(v, k);
+    if (!place) R(prepare)(v, k, phase);
+    for (int64_t j = 0; j < k->columns; j += TSR_GEMM_KC, beta = 1) {
+        struct runs u;
+        int64_t n = k->columns - j < TSR_GEMM_KC ? k->columns - j : TSR_GEMM_KC;
+        TRANSPOSE(n, v->mg, dy + j, ld, turned, lt);
+        if (place) {
+            GEMM(false, false, v->k, v->mg, n, 1, x + j, k->columns, turned, lt, beta, dw, v->mg);
+            continue;
+        }
+        find_runs(v, j, j + n, &u);
+        for (int64_t p = 0; p < v->k; p += BAND) {
+            int64_t rows = v->k - p < BAND ? v->k - p : BAND;
+            R(gather)(v, phase, &u, p, p + rows, col, BAND_LD);
+            GEMM(false, false, rows, v->mg, n, 1, col, BAND_LD, turned, lt, beta, dw + p * v->mg, v->mg);
+        }
+    }
+}
+
+/* The weights of the convolution that leads from dY to dX where the stride is 1: to[c, m, tap]. */
+static void R(flip)(const struct tsr_conv *v, REAL *to)
+{
+    int64_t taps = v->w.kernel_size;
+    for (int64_t g = 0; g < v->groups; g++)
+        for (int64_t c = 0; c < v->cg; c++)
+            for (int64_t m = 0; m < v->mg; m++)
+                for (int64_t t = 0; t < taps; t++)
+                    *to++ = ((const REAL *)v->weight)[((g * v->mg + m) * v->cg + c) * taps + taps - 1 - t];
 }
 
 /* dW is the sum of the partial sums, in order. */
@@ -155,7 +169,7 @@ static void R(sum_parts)(const struct conv *v)
         REAL *to = (REAL *)v->dw + g * size;
         const REAL *from = part + g * size;
         for (int64_t i = 0; i < v->mg; i++)
-            for (int64_t j = 0; j < v->k; j++) to[i * v->k + j] = v->dw_transposed ? from[j * v->mg + i] : from[i * v->k + j];
+            for (int64_t j = 0; j < v->k; j++) to[i * v->k + j] = from[j * v->mg + i];
     }
 }
 

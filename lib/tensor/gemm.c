@@ -220,3 +220,8 @@ void tsr_sgemm(bool ta, bool tb, int64_t m, int64_t n, int64_t k, float alpha, c
                                .b = b, .c = c, .lda = lda, .ldb = ldb, .ldc = ldc};
     if (m > 0 && n > 0) block(kernels(), &g, a, b, c, 0, m, 0, n);
 }
+
+void tsr_gemm_transpose(int64_t k, int64_t n, const float *from, int64_t fs, float *to, int64_t ts)
+{
+    kernels()->transpose(k, n, from, fs, to, ts);
+}

@@ -37,6 +37,10 @@ void tsr_gemm_run(const struct tsr_gemm *g, struct tsr_pool *pool);
 void tsr_sgemm(bool ta, bool tb, int64_t m, int64_t n, int64_t k, float alpha, const float *a, int64_t lda,
                const float *b, int64_t ldb, float beta, float *c, int64_t ldc);
 
+/* to[p * ts + j] = from[j * fs + p] for j < n, p < k. Up to 15 elements behind each row of `to` are
+ * written too (row strides must have room for n rounded up to 16). */
+void tsr_gemm_transpose(int64_t k, int64_t n, const float *from, int64_t fs, float *to, int64_t ts);
+
 /* For tests and reports: the kernels this build has ("avx512", "avx2", "neon", "portable"), NULL
  * beyond the last; whether this machine runs them; the one in use; and a switch (TSR_E_USAGE for
  * a name that is unknown or does not run here). Do not switch while products run. */
