@@ -352,6 +352,7 @@ static void make_bad_content(void)
     struct tsr_buf b = {0};
     small(&b, TSR_F32), replace(&b, 1, "{\"block\":0,\"count\":7,\"first\":0}", NULL, 0), save("bad-keys-count", &b);
     small(&b, TSR_F32), replace(&b, 1, "{\"block\":0,\"count\":2049,\"first\":0}", NULL, 0), save("bad-keys-too-many", &b);
+    small(&b, TSR_F32), replace(&b, 0, NULL, zeros, 4), save("bad-head-with-body", &b);
     struct maker m;
     begin(&m), put_head(&m), put_keys(&m, 0), put_keys(&m, 0), must(tsr_writer_finish(m.w, &err));
     keep(&m, "bad-keys-repeated"), tsr_buf_release(&m.b);

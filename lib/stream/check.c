@@ -177,6 +177,11 @@ static enum tsr_status check_end(const struct tsr_stream_check *c, struct tsr_er
     return TSR_OK;
 }
 
+static enum tsr_status check_empty(const struct tsr_record *rec, struct tsr_error *err)
+{
+    return rec->plain_len == 0 ? TSR_OK : tsr_fail(err, TSR_E_CORRUPT, "it has a body");
+}
+
 /* Types without rules of their own: the frames must be sound. */
 static enum tsr_status check_body(struct tsr_stream *s, struct tsr_error *err)
 {
@@ -192,11 +197,11 @@ static enum tsr_status dispatch(struct tsr_stream_check *c, struct tsr_stream *s
     switch (rec->type) {
     case TSR_HEAD:
         tsr_stream_check_clear(c);
-        TSR_TRY(tsr_stream_head_parse(rec, &c->head, err));
-        return check_body(s, err);
+        TSR_TRY(check_empty(rec, err));
+        return tsr_stream_head_parse(rec, &c->head, err);
     case TSR_KEYS: return check_keys(c, s, rec, err);
     case TSR_INPT: return check_inputs(c, s, rec, err);
-    case TSR_VIEW: TSR_TRY(check_view(c, rec, err)); return check_body(s, err);
+    case TSR_VIEW: TSR_TRY(check_empty(rec, err)); return check_view(c, rec, err);
     case TSR_ACTS:
     case TSR_OUTS:
     case TSR_HUBT:

@@ -22,6 +22,7 @@ struct tsr_stream {
     bool inside;      /* between a magic and an ENDS record */
     bool loose;       /* salvage: sequence and root cannot be checked to the segment's end */
     bool resynced;    /* salvage: the place in the sequence is not known */
+    bool unopened;    /* salvage: the record that comes is the first of a segment without a magic */
     int minor;
     uint64_t segments; /* begun so far */
     uint64_t next_sequence;
@@ -148,16 +149,16 @@ static enum tsr_status fetch(struct tsr_stream *s, struct tsr_error *err)
 static enum tsr_status check_place(struct tsr_stream *s, struct tsr_error *err)
 {
     const struct tsr_record_header *h = &s->header;
-    if (s->resynced && h->type == TSR_HEAD && h->sequence == 0) { /* a segment whose magic is lost */
-        s->segments++;
-        s->minor = -1;
-        s->loose = s->resynced = false;
-        s->next_sequence = 0;
-        tsr_tally_clear(&s->tally);
-    }
     if (s->resynced) {
+        bool head = h->type == TSR_HEAD && h->sequence == 0;
+        if (head || s->unopened) { /* a segment whose magic is lost */
+            s->segments++;
+            s->minor = -1;
+            s->loose = !head;
+            tsr_tally_clear(&s->tally);
+        }
         s->next_sequence = h->sequence;
-        s->resynced = false;
+        s->resynced = s->unopened = false;
     }
     if (h->sequence != s->next_sequence)
         return tsr_fail(err, TSR_E_CORRUPT, "record number %llu follows where number %llu must: records are missing or repeated",
@@ -215,8 +216,9 @@ static enum tsr_status next_record(struct tsr_stream *s, bool *end, struct tsr_e
     if (tsr_type_critical(h->type) && !tsr_type_known(h->type) && !s->opt.allow_unknown)
         return tsr_fail(err, TSR_E_UNSUPPORTED, "this program does not know the critical record type %s; use a newer one",
                         tsr_type_text(h->type, type));
-    TSR_TRY(tsr_tally_add(&s->tally, h->type, s->bytes, TSR_HEADER_LEN, s->bytes + TSR_HEADER_LEN,
-                          s->length - TSR_HEADER_LEN, err));
+    if (tsr_tally_add(&s->tally, h->type, s->bytes, TSR_HEADER_LEN, s->bytes + TSR_HEADER_LEN,
+                      s->length - TSR_HEADER_LEN, err) != TSR_OK)
+        return tsr_fail(err, TSR_E_CORRUPT, "a segment has more than %d types of records", TSR_MAX_TYPES);
     s->next_sequence++;
     if (h->type == TSR_ENDS) s->inside = false;
     fill_record(s);
@@ -239,15 +241,30 @@ static size_t find_start(const uint8_t *p, size_t n, size_t from)
     return n;
 }
 
-/* Passes over at least one byte, to the next magic or record with a sound header; *end where
- * there is none. */
+/* Is what stands next a record with a sound header, or a magic with a HEAD behind it? */
+static enum tsr_status at_start(struct tsr_stream *s, bool *magic, bool *yes, struct tsr_error *err)
+{
+    struct tsr_record_header h;
+    const uint8_t *p;
+    size_t avail;
+    TSR_TRY(tsr_source_peek(s->source, TSR_MAGIC_LEN + TSR_HEADER_LEN, &p, &avail, err));
+    *magic = p[0] == 0x89;
+    size_t skip = *magic ? TSR_MAGIC_LEN : 0;
+    *yes = avail >= skip + TSR_HEADER_LEN && tsr_record_header_get(p + skip, &h, NULL) == TSR_OK &&
+           (!*magic || h.type == TSR_HEAD);
+    return TSR_OK;
+}
+
+/* Passes over at least one byte, to the next place where reading can go on; *end where there is
+ * none. */
 static enum tsr_status resync(struct tsr_stream *s, bool *end, struct tsr_error *err)
 {
     enum { WINDOW = 1 << 16 };
     const uint8_t *p;
-    size_t avail, from = 1;
+    size_t avail;
     *end = false;
-    for (;;) {
+    for (size_t from = 1;;) {
+        bool magic, yes;
         TSR_TRY(tsr_source_peek(s->source, WINDOW, &p, &avail, err));
         size_t at = find_start(p, avail, from);
         if (at == avail) { /* keep what may be the beginning of a marker */
@@ -259,22 +276,16 @@ static enum tsr_status resync(struct tsr_stream *s, bool *end, struct tsr_error 
             return TSR_OK;
         }
         TSR_TRY(tsr_source_skip(s->source, at, NULL, err));
-        TSR_TRY(tsr_source_peek(s->source, TSR_HEADER_LEN, &p, &avail, err));
-        if (p[0] == 0x89) {
+        TSR_TRY(at_start(s, &magic, &yes, err));
+        from = 1;
+        if (!yes) continue;
+        if (magic) {
             s->inside = false;
             return TSR_OK;
         }
-        struct tsr_record_header h;
-        if (avail >= TSR_HEADER_LEN && tsr_record_header_get(p, &h, NULL) == TSR_OK) {
-            if (!s->inside) { /* the segment's magic is lost */
-                s->segments++;
-                s->minor = -1;
-                tsr_tally_clear(&s->tally);
-            }
-            s->inside = s->loose = s->resynced = true;
-            return TSR_OK;
-        }
-        from = 1;
+        s->unopened = !s->inside; /* the segment's magic is lost */
+        s->inside = s->loose = s->resynced = true;
+        return TSR_OK;
     }
 }
 
@@ -313,12 +324,11 @@ enum tsr_status tsr_stream_next(struct tsr_stream *s, const struct tsr_record **
     bool end;
     enum tsr_status status = place(s, next_record(s, &end, err), err);
     if (is_damage(status) && s->opt.salvage) status = salvage(s, &end, err);
-    if (status != TSR_OK) {
+    if (status != TSR_OK || end)
         s->bytes = NULL;
-        return status;
-    }
-    if (!end) *rec = &s->record;
-    return TSR_OK;
+    else
+        *rec = &s->record;
+    return status;
 }
 
 enum tsr_status tsr_stream_read_body(struct tsr_stream *s, const uint8_t **data, size_t *n, struct tsr_error *err)

@@ -359,6 +359,7 @@ START_TEST(salvage)
         ck_assert_int_eq(o.status, TSR_OK);
         ck_assert_msg(o.records >= 9 && o.records <= 10, "byte %zu: %zu records", i, o.records);
         ck_assert_uint_ge(o.gaps, 1);
+        ck_assert_uint_eq(o.segments, 2);
         ck_assert_uint_lt(o.lost_bytes, b.len / 2);
         b.data[i] ^= 0x40;
     }
@@ -377,6 +378,7 @@ START_TEST(salvage_behind_rubbish)
     uint8_t rubbish[5000];
     for (size_t i = 0; i < sizeof rubbish; i++) rubbish[i] = (uint8_t)(i * 37);
     memcpy(rubbish + 1000, tsr_record_sync, TSR_SYNC_LEN); /* a marker without a header */
+    tsr_magic_put(rubbish + 2000);                         /* a magic without a segment */
     for (int k = 0; k < 40; k++) OK(tsr_buf_append(&x, rubbish, sizeof rubbish, &err));
     OK(tsr_buf_append(&x, b.data, b.len, &err));
     OK(tsr_buf_append(&x, rubbish, sizeof rubbish, &err));
@@ -384,6 +386,7 @@ START_TEST(salvage_behind_rubbish)
     ck_assert_int_eq(o.status, TSR_OK);
     ck_assert_uint_eq(o.records, 4);
     ck_assert_uint_eq(o.gaps, 2);
+    ck_assert_uint_eq(o.segments, 1);
     ck_assert_uint_eq(o.lost_bytes, 41 * sizeof rubbish);
     tsr_buf_release(&b);
     tsr_buf_release(&x);
