@@ -65,7 +65,7 @@ static enum tsr_status compare(const struct tsr_tensor *want, const struct tsr_t
 }
 
 /* Runs a network on inputs and compares as many outputs as are given. */
-static enum tsr_status run(const struct tsr_graph *g, const struct tsr_tensor *in, size_t n_in,
+static enum tsr_status run_graph(const struct tsr_graph *g, const struct tsr_tensor *in, size_t n_in,
                            const struct tsr_tensor *want, size_t n_want, bool shape_only, struct tsr_error *err)
 {
     struct tsr_session *s;
@@ -80,6 +80,18 @@ static enum tsr_status run(const struct tsr_graph *g, const struct tsr_tensor *i
         status = compare(&want[i], tsr_session_value(s, g->output[i]), shape_only, g->value[g->output[i]].name, err);
     tsr_session_free(s);
     return status;
+}
+
+/* The same network as it is and fused. */
+static enum tsr_status run(const struct tsr_graph *g, const struct tsr_tensor *in, size_t n_in,
+                           const struct tsr_tensor *want, size_t n_want, bool shape_only, struct tsr_error *err)
+{
+    struct tsr_graph *fused;
+    TSR_TRY(run_graph(g, in, n_in, want, n_want, shape_only, err));
+    TSR_TRY(tsr_graph_fuse(g, NULL, 0, 0, &fused, err));
+    enum tsr_status status = run_graph(fused, in, n_in, want, n_want, shape_only, err);
+    tsr_graph_free(fused);
+    return status == TSR_OK ? TSR_OK : tsr_error_prefix(err, "fused");
 }
 
 static size_t read_set(const char *folder, const char *stem, struct tsr_tensor *t, enum tsr_status *status,

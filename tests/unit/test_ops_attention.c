@@ -297,6 +297,24 @@ START_TEST(refusals)
 }
 END_TEST
 
+START_TEST(empty)
+{
+    for (int which = 0; which < 3; which++) {
+        struct optest t;
+        int64_t b = which == 0 ? 0 : 2, q = which == 1 ? 0 : 3, k = which == 2 ? 0 : 3;
+        ot_init(&t, "Attention", 24);
+        t.n_out = 1;
+        ot_in_random(&t, TSR_F32, OT_S(b, 2, q, 4), -1, 1);
+        for (int i = 0; i < 2; i++) ot_in_random(&t, TSR_F32, OT_S(b, 2, k, 4), -1, 1);
+        ot_check_all(&t, 1e-6);
+        const double zeros[48] = {0};
+        ot_run(&t);
+        if (which == 2) ot_expect(&t, 0, OT_S(2, 2, 3, 4), zeros, 0);
+        ot_free(&t);
+    }
+}
+END_TEST
+
 START_TEST(memory)
 {
     struct optest t;
@@ -330,6 +348,7 @@ int main(void)
     tcase_add_test(c, rotary);
     tcase_add_test(c, linear);
     tcase_add_test(c, refusals);
+    tcase_add_test(c, empty);
     tcase_add_test(c, memory);
     suite_add_tcase(s, c);
     return ot_main(s);

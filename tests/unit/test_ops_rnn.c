@@ -258,6 +258,29 @@ START_TEST(refusals)
 }
 END_TEST
 
+/* No steps: the initial state is the final one; no samples: nothing at all. */
+START_TEST(empty)
+{
+    for (size_t c = 0; c < 3; c++)
+        for (int which = 0; which < 2; which++) {
+            struct optest t;
+            const int64_t G = cells[c].gates, steps = which ? 2 : 0, batch = which ? 0 : 2;
+            ot_init(&t, cells[c].op, 14);
+            ot_in_random(&t, TSR_F32, OT_S(steps, batch, I), -1, 1);
+            ot_in_random(&t, TSR_F32, OT_S(1, G * H, I), -1, 1);
+            ot_in_random(&t, TSR_F32, OT_S(1, G * H, H), -1, 1);
+            ot_in_random(&t, TSR_F32, OT_S(1, 2 * G * H), -1, 1);
+            ot_in_absent(&t);
+            ot_in_random(&t, TSR_F32, OT_S(1, batch, H), -1, 1);
+            ot_run(&t);
+            ck_assert_int_eq(tsr_tensor_count(&t.out[0]), 0);
+            ck_assert(ot_same_bytes(&t.out[1], &t.in[5]));
+            ot_check_all(&t, 1e-6);
+            ot_free(&t);
+        }
+}
+END_TEST
+
 START_TEST(memory)
 {
     struct optest t;
@@ -282,6 +305,7 @@ static Suite *suite(void)
     tcase_add_test(c, larger_sizes);
     tcase_add_test(c, kernels_agree);
     tcase_add_test(c, refusals);
+    tcase_add_test(c, empty);
     tcase_add_test(c, memory);
     suite_add_tcase(s, c);
     return s;
