@@ -167,16 +167,21 @@ void tsr_zoo_mean(struct tsr_zoo_builder *b, const char *in, const char *out, in
     tsr_zoo_int(b, "keepdims", 0);
 }
 
+/* A small head: the first answers are close to "all classes alike" instead of confident noise. */
 void tsr_zoo_head(struct tsr_zoo_builder *b, int64_t d)
 {
     tsr_zoo_linear(b, "head", "features", "logits", d, b->spec->classes, false);
+    int32_t id = tsr_graph_find(b->g, "head.weight");
+    float *w = b->status == TSR_OK && id >= 0 ? b->g->value[id].init.data : NULL;
+    for (int64_t i = 0; w != NULL && i < d * b->spec->classes; i++) w[i] *= 0.1f;
 }
 
-/* Tokens become rows of a table, [N, length, width]. */
-static void embed(struct tsr_zoo_builder *b, const char *out)
+/* Tokens become rows of a table, [N, length, width]. The rows start small: what is learnt of a
+ * token then outweighs where it started, which with few samples decides how well it generalises. */
+static void embed(struct tsr_zoo_builder *b, const char *out, int64_t width)
 {
-    int64_t dim[2] = {b->spec->vocab, b->spec->width};
-    tsr_zoo_uniform(b, "embedding.weight", 2, dim, 1);
+    int64_t dim[2] = {b->spec->vocab, width};
+    tsr_zoo_uniform(b, "embedding.weight", 2, dim, 0.02);
     tsr_zoo_node(b, "Gather", out, "embedding.weight", "input", NULL);
     tsr_zoo_int(b, "axis", 0);
 }
@@ -186,7 +191,7 @@ struct tsr_zoo_form tsr_zoo_sequence(struct tsr_zoo_builder *b, const char *out)
     const struct tsr_zoo_spec *s = b->spec;
     const int64_t swap[3] = {0, 2, 1}, last_first[4] = {0, 3, 1, 2};
     if (s->vocab > 0) {
-        embed(b, out);
+        embed(b, out, s->width);
         return (struct tsr_zoo_form){.steps = s->length, .width = s->width};
     }
     if (s->rank == 1) { /* one step */
@@ -207,7 +212,7 @@ struct tsr_zoo_form tsr_zoo_channels(struct tsr_zoo_builder *b, const char *out)
 {
     const struct tsr_zoo_spec *s = b->spec;
     if (s->vocab > 0) {
-        embed(b, "embedded");
+        embed(b, "embedded", s->width);
         tsr_zoo_transpose(b, "embedded", out, 3, (const int64_t[]){0, 2, 1});
         return (struct tsr_zoo_form){.steps = s->length, .width = s->width};
     }
@@ -222,7 +227,7 @@ struct tsr_zoo_form tsr_zoo_image(struct tsr_zoo_builder *b, const char *out)
     struct tsr_zoo_form f = {.c = 1, .h = 1, .w = s->dim[s->rank > 0 ? s->rank - 1 : 0]};
     const char *in = "input";
     if (s->vocab > 0) { /* the embedded sequence is a map of length x width */
-        embed(b, "embedded");
+        embed(b, "embedded", s->width);
         in = "embedded";
         f.h = s->length;
         f.w = s->width;
@@ -241,10 +246,11 @@ int64_t tsr_zoo_flat(struct tsr_zoo_builder *b, const char *out)
     const struct tsr_zoo_spec *s = b->spec;
     const char *in = "input";
     int64_t d = 1;
-    if (s->vocab > 0) {
-        embed(b, "embedded");
+    if (s->vocab > 0) { /* narrow: every position has weights of its own */
+        int64_t width = s->width / 16 > 0 ? s->width / 16 : 1;
+        embed(b, "embedded", width);
         in = "embedded";
-        d = s->length * s->width;
+        d = s->length * width;
     }
     for (int i = 0; i < s->rank; i++) d *= s->dim[i];
     tsr_zoo_node(b, "Flatten", out, in, NULL, NULL);
