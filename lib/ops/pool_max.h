@@ -1,10 +1,10 @@
-/* pool_max.h - maxima over windows of REAL; included by ops/pool.c once for each type, with
- * R(name) naming the function and LOWEST the value below all others and IS_NAN(v) true for NaN. */
+/* pool_max.h - the plain maximum over windows of REAL, and over whole planes; included by
+ * ops/pool.c for every type, with R(name) naming the function, LOWEST the value below all others
+ * and IS_NAN(v) true for NaN. */
 
 /* One plane. arg (may be NULL) takes where in the plane each maximum was first seen. A NaN in a
  * window is its maximum. */
-TSR_CLONES static void R(max_plane)(const struct tsr_window *w, const REAL *restrict x, REAL *restrict y,
-                                    int32_t *restrict arg)
+static void R(max_plane)(const struct tsr_window *w, const REAL *restrict x, REAL *restrict y, int32_t *restrict arg)
 {
     for (int64_t j = 0; j < w->out_size; j++) y[j] = LOWEST;
     for (int64_t j = 0; arg != NULL && j < w->out_size; j++) arg[j] = -1;
@@ -14,25 +14,11 @@ TSR_CLONES static void R(max_plane)(const struct tsr_window *w, const REAL *rest
         tsr_tap_init(w, k, &t);
         for (tsr_run_first(w, 0, w->out_size, &u); u.n > 0; tsr_run_next(w, &u)) {
             int64_t a, b, at = tsr_tap_row(w, &t, &u, &a, &b), s = w->stride[2];
-            REAL *to = y + u.j;
-            int32_t *where = arg != NULL ? arg + u.j : NULL;
-            if (where != NULL) {
-                for (int64_t i = a; i < b; i++) {
-                    REAL v = x[at + i * s];
-                    bool more = v > to[i] || IS_NAN(v) || where[i] < 0;
-                    to[i] = more ? v : to[i];
-                    where[i] = more ? (int32_t)(at + i * s) : where[i];
-                }
-            } else if (s == 1) {
-                for (int64_t i = a; i < b; i++) {
-                    REAL v = x[at + i];
-                    to[i] = v > to[i] || IS_NAN(v) ? v : to[i];
-                }
-            } else {
-                for (int64_t i = a; i < b; i++) {
-                    REAL v = x[at + i * s];
-                    to[i] = v > to[i] || IS_NAN(v) ? v : to[i];
-                }
+            for (int64_t i = a; i < b; i++) {
+                REAL v = x[at + i * s];
+                if (!(v > y[u.j + i] || IS_NAN(v) || (arg != NULL && arg[u.j + i] < 0))) continue;
+                y[u.j + i] = v;
+                if (arg != NULL) arg[u.j + i] = (int32_t)(at + i * s);
             }
         }
     }
@@ -48,7 +34,7 @@ static REAL R(max_all)(const REAL *x, int64_t n, int32_t *arg)
     return best;
 }
 
-static void R(max_planes)(const struct pooling *v, int64_t p0, int64_t p1)
+static void R(max_plain)(const struct pooling *v, int64_t p0, int64_t p1)
 {
     for (int64_t p = p0; p < p1; p++) {
         const REAL *x = (const REAL *)v->x + p * v->w.in_size;

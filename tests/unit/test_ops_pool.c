@@ -41,6 +41,54 @@ START_TEST(max_nan_and_bytes)
 }
 END_TEST
 
+/* The fast path against the plain one, which bytes take: values and places, ties among them. */
+START_TEST(max_paths_agree)
+{
+    static const int setting[][10] = {/* kernel, stride, dilation, pad in front, behind */
+                                      {2, 2, 2, 2, 1, 1, 0, 0, 0, 0}, {3, 3, 2, 2, 1, 1, 1, 1, 1, 1},
+                                      {3, 2, 1, 3, 2, 1, 2, 1, 1, 0}, {1, 5, 1, 1, 1, 3, 0, 4, 0, 4}};
+    for (int k = 0; k < 4; k++) {
+        double first[600];
+        int64_t places[600], n = 0;
+        for (int f = 0; f < 2; f++) {
+            const int *v = setting[k];
+            struct optest t;
+            ot_init(&t, "MaxPool", 12);
+            ot_ints(&t, "kernel_shape", 2, v[0], v[1]);
+            ot_ints(&t, "strides", 2, v[2], v[3]);
+            ot_ints(&t, "dilations", 2, v[4], v[5]);
+            ot_ints(&t, "pads", 4, v[6], v[7], v[8], v[9]);
+            struct tsr_tensor *x = ot_in_new(&t, f ? TSR_F32 : TSR_U8, OT_S(2, 2, 9, 13));
+            for (int64_t i = 0; i < tsr_tensor_count(x); i++) tsr_store_f64(x->dtype, x->data, i, (double)(i * 7919 % 23));
+            ot_run(&t);
+            n = tsr_tensor_count(&t.out[0]);
+            ck_assert(n <= 600);
+            for (int64_t i = 0; i < n; i++) {
+                double got = tsr_load_f64(t.out[0].dtype, t.out[0].data, i);
+                int64_t place = ((const int64_t *)t.out[1].data)[i];
+                if (f) ck_assert(got == first[i] && place == places[i]);
+                first[i] = got, places[i] = place;
+            }
+            ot_free(&t);
+        }
+    }
+}
+END_TEST
+
+START_TEST(max_of_nothing)
+{
+    struct optest t;
+    ot_init(&t, "MaxPool", 12);
+    ot_ints(&t, "kernel_shape", 1, 2);
+    ot_ints(&t, "pads", 2, 1, 1);
+    ot_in(&t, TSR_F32, OT_S(1, 1, 3), OT_V(-INFINITY, -INFINITY, -INFINITY));
+    ot_run(&t);
+    ot_expect(&t, 0, OT_S(1, 1, 4), OT_V(-INFINITY, -INFINITY, -INFINITY, -INFINITY), 0);
+    ot_expect_i64(&t, 1, OT_S(1, 1, 4), OT_I(0, 0, 1, 2));
+    ot_free(&t);
+}
+END_TEST
+
 START_TEST(mean_values)
 {
     struct optest t;
@@ -149,6 +197,8 @@ int main(void)
     tcase_set_timeout(c, 120);
     tcase_add_test(c, max_values);
     tcase_add_test(c, max_nan_and_bytes);
+    tcase_add_test(c, max_paths_agree);
+    tcase_add_test(c, max_of_nothing);
     tcase_add_test(c, mean_values);
     tcase_add_test(c, gradients);
     tcase_add_test(c, global_gradients);
