@@ -76,7 +76,7 @@ static enum tsr_status put_basis(struct encoder *e, const struct layer *l, struc
 static enum tsr_status add_layer(struct encoder *e, const struct tsr_rows *r, const float *x, struct layer **out,
                                  struct tsr_error *err)
 {
-    if (!e->have_keys || r->block != 0 || r->views)
+    if (!e->have_keys || r->block != 0 || r->views || (size_t)r->count != e->keys.count)
         return tsr_fail(err, TSR_E_CORRUPT, "the activations of layer '%s' do not start with the first block's samples",
                         r->layer != NULL ? r->layer : "");
     if (e->n_layers == MAX_LAYERS) return tsr_fail(err, TSR_E_LIMIT, "the stream has more than %d layers", MAX_LAYERS);

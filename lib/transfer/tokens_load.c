@@ -154,6 +154,8 @@ static enum tsr_status take_record(struct loader *l, const struct tsr_record *re
                             "the input holds more than one stream; merge them with tessera-merge first");
         return tsr_stream_head_parse(rec, &l->head, err);
     case TSR_VIEW:
+        if (l->views_known || l->t->n_block > 0)
+            return tsr_fail(err, TSR_E_CORRUPT, "the recipe of the views is doubled or comes after the first keys");
         l->views_known = true;
         return tsr_views_from_json(&l->t->views, rec->meta, err);
     case TSR_KEYS: return take_keys(l, rec, err);
@@ -218,8 +220,10 @@ static enum tsr_status join_hub(struct loader *l, struct tsr_error *err)
         if (l->view_hub.have > 0) t->rows += (size_t)t->refs * t->views.count;
         else t->views.count = 0;
     }
-    bool views = t->views.count > 0 && l->view_hub.have == (size_t)t->refs * t->views.count &&
-                 l->view_hub.cols == l->ref_hub.cols;
+    bool views = t->views.count > 0 && l->view_hub.have > 0;
+    if (views && (l->view_hub.have != (size_t)t->refs * t->views.count || l->view_hub.cols != l->ref_hub.cols))
+        return tsr_fail(err, TSR_E_CORRUPT, "the stream has hub tokens for %zu of %zu views", l->view_hub.have,
+                        (size_t)t->refs * t->views.count);
     t->hub_rows = t->refs + (views ? l->view_hub.have : 0);
     size_t room = l->cap[2];
     if (views) {

@@ -68,15 +68,17 @@ static int replay(const char *path)
 {
     DIR *d = opendir(path);
     if (!d) return replay_file(path);
-    int bad = 0;
+    int bad = 0, files = 0;
     for (struct dirent *e; (e = readdir(d)) != NULL;) {
         char name[4096];
         if (e->d_name[0] == '.') continue;
         snprintf(name, sizeof name, "%s/%s", path, e->d_name);
         bad |= replay_file(name);
+        files++;
     }
     closedir(d);
-    return bad;
+    if (files == 0) fprintf(stderr, "%s: no inputs\n", path);
+    return bad || files == 0;
 }
 
 int main(int argc, char **argv)
