@@ -51,23 +51,33 @@ struct work {
     struct tsr_sink *out;
 };
 
-static enum tsr_status load_refs(struct tsr_cli *cli, struct work *k, struct tsr_error *err)
+/* Keys and views are of samples as the transmitter had them: its type, its shape. */
+static enum tsr_status read_refs(struct tsr_cli *cli, struct work *k, struct tsr_error *err)
 {
     struct tsr_feed feed;
-    enum tsr_status status = TSR_OK;
+    const struct tsr_tokens *t = &k->tokens;
+    int n = (int)set.refs.n;
+    char *const *file = (char *const *)(uintptr_t)set.refs.item;
+    enum tsr_status status = t->n_inputs == 1
+        ? tsr_feed_open_as(&feed, cli, k->g->value[k->g->input[0]].name, t->input_dtype, &t->input_shape, n, file, err)
+        : tsr_feed_open(&feed, cli, k->g, n, file, err);
+    if (status == TSR_OK) status = tsr_feed_all(&feed, &k->refs, err);
+    tsr_feed_close(&feed);
+    return status;
+}
+
+static enum tsr_status load_refs(struct tsr_cli *cli, struct work *k, struct tsr_error *err)
+{
     if (k->g->n_input != 1)
         return tsr_fail(err, TSR_E_UNSUPPORTED, "the receiver has %zu inputs; one is what can be taught", k->g->n_input);
-    if (set.refs.n > 0) {
-        status = tsr_feed_open(&feed, cli, k->g, (int)set.refs.n, (char *const *)(uintptr_t)set.refs.item, err);
-        if (status == TSR_OK) status = tsr_feed_all(&feed, &k->refs, err);
-        tsr_feed_close(&feed);
-    } else if (k->tokens.inputs.dtype != TSR_NONE) {
-        k->refs = tsr_tensor_share(&k->tokens.inputs);
-    } else {
+    if (k->tokens.n_inputs > 1)
+        return tsr_fail(err, TSR_E_UNSUPPORTED, "the transmitter had %zu inputs; a receiver is taught with one",
+                        k->tokens.n_inputs);
+    if (set.refs.n == 0 && k->tokens.inputs.dtype == TSR_NONE)
         return tsr_fail(err, TSR_E_USAGE,
                         "the stream does not carry the reference inputs; give them with --refs FILE");
-    }
-    TSR_TRY(status);
+    if (set.refs.n > 0) TSR_TRY(read_refs(cli, k, err));
+    else k->refs = tsr_tensor_share(&k->tokens.inputs);
     if (k->refs.shape.dim[0] < 1) return tsr_fail(err, TSR_E_MISMATCH, "the reference set is empty");
     k->key = tsr_malloc((size_t)k->refs.shape.dim[0], sizeof *k->key);
     if (k->key == NULL) return tsr_nomem(err, (size_t)k->refs.shape.dim[0] * sizeof *k->key);

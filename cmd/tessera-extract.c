@@ -128,6 +128,12 @@ static void close_foreign(struct tsr_transmit_options *o)
     for (size_t i = 0; i < o->n_layers; i++) tsr_samples_close(o->foreign_layer[i]);
 }
 
+/* Where no model says what it wants, numbers are float32: there are views of those. */
+static void widen(struct tsr_feed *feed)
+{
+    if (tsr_dtype_is_float(feed->in[0].dtype)) feed->in[0].dtype = TSR_F32;
+}
+
 static enum tsr_status transmit(struct tsr_cli *cli, const struct tsr_graph *g, struct tsr_feed *feed,
                                 struct tsr_transmit_options *o, struct tsr_sink *out, struct tsr_error *err)
 {
@@ -157,6 +163,7 @@ static enum tsr_status extract(struct tsr_cli *cli, struct tsr_error *err)
     if (set.model == NULL) TSR_GO(status, done, open_foreign(&o, err));
     else TSR_GO(status, done, tsr_onnx_load(set.model, &g, err));
     TSR_GO(status, done, tsr_feed_open(&feed, cli, g, cli->argc, cli->argv, err));
+    if (g == NULL) widen(&feed);
     TSR_GO(status, done, tsr_cli_output(cli, TSR_BINARY, &out, err));
     TSR_GO(status, done, transmit(cli, g, &feed, &o, out, err));
     status = tsr_sink_close(out, err);
@@ -182,6 +189,7 @@ static enum tsr_status emit(struct tsr_cli *cli, struct tsr_error *err)
     bool begun = false;
     TSR_TRY(view_count(&views.count, err));
     TSR_GO(status, done, tsr_feed_open(&feed, cli, NULL, cli->argc, cli->argv, err));
+    widen(&feed);
     if (views.count == TSR_VIEWS_AUTO) views.count = tsr_views_auto(feed.count);
     TSR_GO(status, done, tsr_sink_open(set.emit, &out, err));
     do {

@@ -68,12 +68,9 @@ static enum tsr_status open_one(struct tsr_feed *feed, struct tsr_cli *cli, cons
     return check_file(feed, (size_t)i, s, err);
 }
 
-enum tsr_status tsr_feed_open(struct tsr_feed *feed, struct tsr_cli *cli, const struct tsr_graph *g, int argc,
-                              char *const *argv, struct tsr_error *err)
+static enum tsr_status open_files(struct tsr_feed *feed, struct tsr_cli *cli, int argc, char *const *argv,
+                                  struct tsr_error *err)
 {
-    *feed = (struct tsr_feed){.count = 0};
-    describe(feed, g);
-    if (g != NULL && g->n_input == 0) return tsr_fail(err, TSR_E_UNSUPPORTED, "the model has no input");
     if (argc == 0) TSR_TRY(open_one(feed, cli, NULL, err));
     for (int i = 0; i < argc; i++) TSR_TRY(open_one(feed, cli, argv[i], err));
     for (size_t i = 0; i < feed->n_inputs; i++) {
@@ -91,6 +88,26 @@ enum tsr_status tsr_feed_open(struct tsr_feed *feed, struct tsr_cli *cli, const 
                             feed->in[i].name, (long long)count, feed->in[0].name, (long long)feed->count);
     }
     return TSR_OK;
+}
+
+enum tsr_status tsr_feed_open(struct tsr_feed *feed, struct tsr_cli *cli, const struct tsr_graph *g, int argc,
+                              char *const *argv, struct tsr_error *err)
+{
+    *feed = (struct tsr_feed){.count = 0};
+    describe(feed, g);
+    if (g != NULL && g->n_input == 0) return tsr_fail(err, TSR_E_UNSUPPORTED, "the model has no input");
+    return open_files(feed, cli, argc, argv, err);
+}
+
+enum tsr_status tsr_feed_open_as(struct tsr_feed *feed, struct tsr_cli *cli, const char *name, enum tsr_dtype dtype,
+                                 const struct tsr_shape *shape, int argc, char *const *argv, struct tsr_error *err)
+{
+    *feed = (struct tsr_feed){.n_inputs = 1};
+    feed->in[0].name = name;
+    feed->in[0].dtype = dtype;
+    feed->in[0].shape = *shape;
+    feed->in[0].shape_known = true;
+    return open_files(feed, cli, argc, argv, err);
 }
 
 void tsr_feed_close(struct tsr_feed *feed)

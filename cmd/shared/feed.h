@@ -27,6 +27,10 @@ struct tsr_feed {
  * *feed is to be released with tsr_feed_close whatever comes. */
 enum tsr_status tsr_feed_open(struct tsr_feed *feed, struct tsr_cli *cli, const struct tsr_graph *g, int argc,
                               char *const *argv, struct tsr_error *err) TSR_MUST_USE;
+/* The same for one input of this type and shape of a sample, whatever a model wants. */
+enum tsr_status tsr_feed_open_as(struct tsr_feed *feed, struct tsr_cli *cli, const char *name, enum tsr_dtype dtype,
+                                 const struct tsr_shape *shape, int argc, char *const *argv,
+                                 struct tsr_error *err) TSR_MUST_USE;
 void tsr_feed_close(struct tsr_feed *feed);
 
 /* Up to max samples of every input into x[0 .. n_inputs), each to be released; *m of them, 0 at

@@ -39,6 +39,10 @@ enum tsr_status tsr_labelled_init(struct tsr_labelled *d, const struct tsr_tenso
         return tsr_fail(err, TSR_E_MISMATCH, "there are %lld samples but %lld labels", (long long)d->n,
                         (long long)have);
     if (d->n == 0) return tsr_fail(err, TSR_E_MISMATCH, "there are no samples");
+    int64_t bad = tsr_tensor_nonfinite(x);
+    if (bad >= 0)
+        return tsr_fail(err, TSR_E_NUMERIC, "sample %lld holds a NaN or an infinity",
+                        (long long)(bad / (tsr_tensor_count(x) / d->n)));
     if (each != (regression ? classes : 1))
         return tsr_fail(err, TSR_E_MISMATCH, "there are %lld label values a sample where %lld are wanted",
                         (long long)each, (long long)(regression ? classes : 1));
@@ -50,6 +54,10 @@ enum tsr_status tsr_labelled_init(struct tsr_labelled *d, const struct tsr_tenso
         d->value = tsr_malloc((size_t)(d->n * classes), sizeof *d->value);
         if (d->value == NULL) status = tsr_nomem(err, (size_t)(d->n * classes) * sizeof *d->value);
         else tsr_convert(TSR_F32, d->value, y->dtype, y->data, d->n * classes);
+        for (int64_t i = 0; status == TSR_OK && i < d->n * classes; i++)
+            if (!isfinite(d->value[i]))
+                status = tsr_fail(err, TSR_E_NUMERIC, "the values of sample %lld hold a NaN or an infinity",
+                                  (long long)(i / classes));
     }
     if (status != TSR_OK) tsr_labelled_release(d);
     return status;
@@ -206,12 +214,22 @@ static enum tsr_status fit_labelled(struct trainer *t, struct tsr_session *s, st
     return tsr_fit(s, ps, &problem, &fit, &report->fit, err);
 }
 
+/* Samples of the same type and shape? */
+static bool same_kind(const struct tsr_tensor *a, const struct tsr_tensor *b)
+{
+    struct tsr_shape one = b->shape;
+    one.dim[0] = a->shape.dim[0];
+    return a->dtype == b->dtype && tsr_shape_equal(&a->shape, &one);
+}
+
 enum tsr_status tsr_train_labelled(struct tsr_graph *g, const struct tsr_labelled *data,
                                    const struct tsr_labelled *val, const struct tsr_train_options *options,
                                    struct tsr_train_report *report, struct tsr_error *err)
 {
     if (g->n_input != 1)
         return tsr_fail(err, TSR_E_UNSUPPORTED, "the model has %zu inputs; one is what can be trained", g->n_input);
+    if (val != NULL && !same_kind(&data->x, &val->x))
+        return tsr_fail(err, TSR_E_MISMATCH, "the samples to validate on are of another shape or type than the others");
     struct trainer t = {.g = g, .data = data, .val = val};
     struct tsr_params ps = {0};
     struct tsr_session *s = NULL;

@@ -18,7 +18,8 @@ void tsr_labelled_release(struct tsr_labelled *d);
 
 /* Takes the labels (whole numbers, any integer or float type, n or n x 1) or, for a regression,
  * the values from y. TSR_E_MISMATCH where x and y differ in n; TSR_E_CORRUPT for a label that
- * is no class in 0 .. classes-1. Both tensors are shared. */
+ * is no class in 0 .. classes-1; TSR_E_NUMERIC for samples or values that are not finite. x is
+ * shared. */
 enum tsr_status tsr_labelled_init(struct tsr_labelled *d, const struct tsr_tensor *x, const struct tsr_tensor *y,
                                   bool regression, int64_t classes, struct tsr_error *err) TSR_MUST_USE;
 
@@ -39,7 +40,8 @@ struct tsr_train_report {
     int64_t rows, held;
 };
 
-/* Trains the parameters of g in place. val may be NULL. */
+/* Trains the parameters of g in place. val may be NULL; its samples are of the data's type and
+ * shape (else TSR_E_MISMATCH). */
 enum tsr_status tsr_train_labelled(struct tsr_graph *g, const struct tsr_labelled *data,
                                    const struct tsr_labelled *val, const struct tsr_train_options *options,
                                    struct tsr_train_report *report, struct tsr_error *err) TSR_MUST_USE;

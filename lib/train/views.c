@@ -40,6 +40,14 @@ enum tsr_status tsr_views_default(struct tsr_views *v, const struct tsr_tensor *
     return TSR_OK;
 }
 
+enum tsr_status tsr_views_check(const struct tsr_views *v, enum tsr_dtype dtype, struct tsr_error *err)
+{
+    bool tokens = v->kind == TSR_VIEW_TOKENS;
+    if (tokens ? dtype == TSR_I32 || dtype == TSR_I64 : dtype == TSR_F32) return TSR_OK;
+    return tsr_fail(err, TSR_E_MISMATCH, "the views of the stream are of %s, the reference inputs are %s",
+                    tokens ? "tokens" : "float32 numbers", tsr_dtype_name(dtype));
+}
+
 static int32_t draw_shift(struct tsr_rng *r, int32_t most)
 {
     return (int32_t)tsr_rng_below(r, (uint64_t)(2 * (int64_t)most + 1)) - most;

@@ -54,6 +54,10 @@ enum tsr_status tsr_views_to_json(const struct tsr_views *v, struct tsr_json **o
 enum tsr_status tsr_views_from_json(struct tsr_views *v, const struct tsr_json *json,
                                     struct tsr_error *err) TSR_MUST_USE;
 
+/* Can the recipe be followed for inputs of this type? The dense kinds need F32, tokens I32 or I64.
+ * TSR_E_MISMATCH where not. */
+enum tsr_status tsr_views_check(const struct tsr_views *v, enum tsr_dtype dtype, struct tsr_error *err) TSR_MUST_USE;
+
 /* View number `number` (1 ..) of the sample with that key, in a block of n samples. */
 void tsr_view_plan(const struct tsr_views *v, const struct tsr_key *key, uint32_t number, uint32_t n,
                    struct tsr_view_plan *plan);

@@ -80,6 +80,8 @@ enum tsr_status tsr_lesson_init(struct tsr_lesson *l, const struct tsr_tokens *t
 {
     *l = (struct tsr_lesson){.tokens = tokens, .refs = refs};
     enum tsr_status status;
+    with_views = with_views && tokens->views.count > 0;
+    if (with_views) TSR_GO(status, fail, tsr_views_check(&tokens->views, refs->dtype, err));
     TSR_GO(status, fail, join(l, key, err));
     size_t rows = with_views ? tokens->rows : tokens->refs;
     if (rows > UINT32_MAX) {
@@ -114,8 +116,33 @@ void tsr_lesson_release(struct tsr_lesson *l)
     *l = (struct tsr_lesson){0};
 }
 
-enum tsr_status tsr_lesson_input(struct tsr_lesson *l, const uint32_t *index, int64_t n, struct tsr_session *s,
-                                 int32_t input, struct tsr_error *err)
+enum tsr_status tsr_lesson_adapt(struct tsr_tensor *x, const struct tsr_value *input, struct tsr_error *err)
+{
+    char have[TSR_SHAPE_TEXT], want[TSR_SHAPE_TEXT];
+    struct tsr_shape shape = input->shape;
+    bool known = shape.rank >= 1 && shape.rank <= TSR_MAX_RANK;
+    for (int i = 1; i < shape.rank; i++) known = known && shape.dim[i] >= 0;
+    if (known) {
+        shape.dim[0] = x->shape.dim[0];
+        if (tsr_shape_count(&shape) != tsr_tensor_count(x))
+            return tsr_fail(err, TSR_E_MISMATCH, "the references are of shape %s, but the receiver's input '%s' wants %s",
+                            tsr_shape_text(&x->shape, have, sizeof have), input->name,
+                            tsr_shape_text(&shape, want, sizeof want));
+        x->shape = shape;
+    }
+    if (input->dtype == TSR_NONE || input->dtype == x->dtype) return TSR_OK;
+    if (tsr_dtype_is_int(input->dtype) && tsr_dtype_is_float(x->dtype))
+        return tsr_fail(err, TSR_E_MISMATCH, "the references are %s, but the receiver's input '%s' wants %s",
+                        tsr_dtype_name(x->dtype), input->name, tsr_dtype_name(input->dtype));
+    struct tsr_tensor cast;
+    TSR_TRY(tsr_tensor_cast(&cast, input->dtype, x, err));
+    tsr_tensor_release(x);
+    *x = cast;
+    return TSR_OK;
+}
+
+enum tsr_status tsr_lesson_input(struct tsr_lesson *l, const uint32_t *index, int64_t n, const struct tsr_graph *g,
+                                 struct tsr_session *s, struct tsr_error *err)
 {
     const struct tsr_tokens *t = l->tokens;
     struct tsr_shape shape = l->refs->shape, one = {.rank = shape.rank - 1};
@@ -138,5 +165,6 @@ enum tsr_status tsr_lesson_input(struct tsr_lesson *l, const uint32_t *index, in
         const char *b = plan.mixed ? from + bytes * l->at[r.block->first + plan.partner] : NULL;
         tsr_view_make(&t->views, &plan, l->refs->dtype, &one, a, b, to);
     }
-    return tsr_session_set_input(s, input, &l->batch, err);
+    TSR_TRY(tsr_lesson_adapt(&l->batch, &g->value[g->input[0]], err));
+    return tsr_session_set_input(s, g->input[0], &l->batch, err);
 }

@@ -8,7 +8,7 @@
 
 struct tsr_lesson {
     const struct tsr_tokens *tokens;
-    const struct tsr_tensor *refs; /* the receiver's reference inputs [m, ...] */
+    const struct tsr_tensor *refs; /* the reference inputs [m, ...] as the transmitter had them */
     uint32_t *at;                  /* [tokens->refs]: row in refs, UINT32_MAX: missing */
     uint32_t *row;                 /* token rows that can be made, shuffled; the last are held out */
     uint32_t n, held;
@@ -23,11 +23,16 @@ enum tsr_status tsr_lesson_init(struct tsr_lesson *l, const struct tsr_tokens *t
                                 struct tsr_error *err) TSR_MUST_USE;
 void tsr_lesson_release(struct tsr_lesson *l);
 
+/* The samples x[n, ...], which are what the transmitter was given, as this input of the receiver
+ * wants them: another shape of as many elements, another type. TSR_E_MISMATCH where they do not
+ * fit. */
+enum tsr_status tsr_lesson_adapt(struct tsr_tensor *x, const struct tsr_value *input, struct tsr_error *err) TSR_MUST_USE;
+
 /* Does this row of the stream mix two samples? */
 bool tsr_lesson_mixed(const struct tsr_lesson *l, uint32_t row);
 
-/* Gives the session the inputs of lesson rows index[0..n) (positions in l->row). */
-enum tsr_status tsr_lesson_input(struct tsr_lesson *l, const uint32_t *index, int64_t n, struct tsr_session *s,
-                                 int32_t input, struct tsr_error *err) TSR_MUST_USE;
+/* Gives the session of the receiver g the inputs of lesson rows index[0..n) (positions in l->row). */
+enum tsr_status tsr_lesson_input(struct tsr_lesson *l, const uint32_t *index, int64_t n, const struct tsr_graph *g,
+                                 struct tsr_session *s, struct tsr_error *err) TSR_MUST_USE;
 
 #endif

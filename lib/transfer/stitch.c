@@ -29,8 +29,11 @@ static enum tsr_status own_features(const struct tsr_graph *g, const struct tsr_
         (*which)[(*held)++] = i;
     }
     x.shape.dim[0] = *held;
-    enum tsr_status status = tsr_predict(g, head->features, &x, head->d, pool, *a, err);
-    tsr_free(x.data);
+    void *gathered = x.data;
+    enum tsr_status status = tsr_lesson_adapt(&x, &g->value[g->input[0]], err);
+    if (status == TSR_OK) status = tsr_predict(g, head->features, &x, head->d, pool, *a, err);
+    tsr_tensor_release(&x);
+    tsr_free(gathered);
     return status;
 }
 

@@ -45,7 +45,7 @@ struct teacher {
 static enum tsr_status feed(void *arg, const uint32_t *row, int64_t n, struct tsr_session *s, struct tsr_error *err)
 {
     struct teacher *t = arg;
-    return tsr_lesson_input(&t->lesson, row, n, s, t->g->input[0], err);
+    return tsr_lesson_input(&t->lesson, row, n, t->g, s, err);
 }
 
 /* Rows of the batch, gathered from a table of lesson rows. */

@@ -46,7 +46,8 @@ struct tsr_teach_report {
 struct tsr_teach_options tsr_teach_defaults(bool quality);
 
 /* Teaches the receiver g in place. refs[m, ...]: the receiver's copy of the reference inputs in
- * any order (type and shape of the model's input), key[m] their keys. Where the tokens name
+ * any order, of the type and shape that the transmitter had them in (they are converted and reshaped
+ * to the receiver's), key[m] their keys. Where the tokens name
  * samples that are missing here, what remains is used.
  * TSR_E_MISMATCH: no sample in common, wrong number of classes; others as tsr_fit. */
 enum tsr_status tsr_teach(struct tsr_graph *g, const struct tsr_tokens *tokens, const struct tsr_tensor *refs,

@@ -34,6 +34,11 @@ struct tsr_tokens {
     float *basis;         /* [anchors, rank] */
     uint8_t hub_id[TSR_SHA256_LEN];
 
+    /* What the transmitter was given: keys and views are of samples of this type and shape. TSR_NONE
+     * where the stream does not say. */
+    enum tsr_dtype input_dtype;
+    struct tsr_shape input_shape; /* of one sample */
+    size_t n_inputs;
     struct tsr_tensor inputs; /* [refs, ...] where the stream carries them, else zero */
 };
 

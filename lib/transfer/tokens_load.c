@@ -145,6 +145,17 @@ static enum tsr_status take_inputs(struct loader *l, const struct tsr_record *re
     return TSR_OK;
 }
 
+static enum tsr_status take_head(struct loader *l, const struct tsr_record *rec, struct tsr_error *err)
+{
+    TSR_TRY(tsr_stream_head_parse(rec, &l->head, err));
+    l->t->n_inputs = l->head.n_inputs;
+    if (l->head.n_inputs == 1) {
+        l->t->input_dtype = l->head.input[0].dtype;
+        l->t->input_shape = l->head.input[0].shape;
+    }
+    return TSR_OK;
+}
+
 static enum tsr_status take_record(struct loader *l, const struct tsr_record *rec, struct tsr_error *err)
 {
     switch (rec->type) {
@@ -152,7 +163,7 @@ static enum tsr_status take_record(struct loader *l, const struct tsr_record *re
         if (l->segments++ > 0)
             return tsr_fail(err, TSR_E_UNSUPPORTED,
                             "the input holds more than one stream; merge them with tessera-merge first");
-        return tsr_stream_head_parse(rec, &l->head, err);
+        return take_head(l, rec, err);
     case TSR_VIEW:
         if (l->views_known || l->t->n_block > 0)
             return tsr_fail(err, TSR_E_CORRUPT, "the recipe of the views is doubled or comes after the first keys");
