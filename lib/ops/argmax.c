@@ -146,6 +146,6 @@ static enum tsr_status cumsum_backward(struct tsr_op_ctx *ctx)
 const struct tsr_op tsr_ops_argmax[] = {
     {"ArgMax", "", TSR_OP_WIDEN, 1, 1, 1, arg_infer, argmax_forward, NULL, 0},
     {"ArgMin", "", TSR_OP_WIDEN, 1, 1, 1, arg_infer, argmin_forward, NULL, 0},
-    {"CumSum", "", TSR_OP_WIDEN, 2, 2, 1, cumsum_infer, cumsum_forward, cumsum_backward, 0},
+    {"CumSum", "", TSR_OP_DATA_SHAPE | TSR_OP_WIDEN, 2, 2, 1, cumsum_infer, cumsum_forward, cumsum_backward, 0},
 };
 const size_t tsr_n_ops_argmax = sizeof tsr_ops_argmax / sizeof *tsr_ops_argmax;

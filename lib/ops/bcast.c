@@ -229,6 +229,8 @@ enum tsr_status tsr_sum_axes(struct tsr_op_ctx *ctx, enum tsr_dtype dtype, const
     int64_t stride[TSR_MAX_RANK], kept = 1, group[TSR_MAX_RANK], group_stride[TSR_MAX_RANK];
     bool red[TSR_MAX_RANK];
     int n = 0;
+    if (dtype != TSR_F32 && dtype != TSR_F64)
+        return tsr_op_fail(ctx, TSR_E_UNSUPPORTED, "elements of type %s cannot be summed for a gradient", tsr_dtype_name(dtype));
     tsr_arg_strides(shape, stride);
     for (int i = 0; i < shape->rank; i++) { /* merge neighbours of the same kind */
         if (shape->dim[i] == 1) continue;

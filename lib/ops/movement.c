@@ -308,6 +308,7 @@ static enum tsr_status tile_forward(struct tsr_op_ctx *ctx)
 static enum tsr_status tile_backward(struct tsr_op_ctx *ctx)
 {
     if (!ctx->want_gin[0]) return TSR_OK;
+    TSR_TRY(tsr_op_need(ctx, 0, TSR_MASK_REAL));
     zero(&ctx->gin[0]);
     if (!ctx->gout[0]) return TSR_OK;
     struct tsr_copy c = {.dtype = ctx->gin[0].dtype, .dst = ctx->gin[0].data, .src = ctx->gout[0]->data};
@@ -433,6 +434,6 @@ const struct tsr_op tsr_ops_movement[] = {
     {"Split", "", TSR_OP_DATA_SHAPE, 1, 2, INT32_MAX, split_infer, split_forward, split_backward, 0},
     {"Tile", "", TSR_OP_DATA_SHAPE, 2, 2, 1, tile_infer, tile_forward, tile_backward, 0},
     {"Transpose", "", 0, 1, 1, 1, transpose_infer, transpose_forward, transpose_backward, 0},
-    {"Trilu", "", 0, 1, 2, 1, trilu_infer, trilu_forward, trilu_backward, 0},
+    {"Trilu", "", TSR_OP_DATA_SHAPE, 1, 2, 1, trilu_infer, trilu_forward, trilu_backward, 0},
 };
 const size_t tsr_n_ops_movement = sizeof tsr_ops_movement / sizeof *tsr_ops_movement;

@@ -185,6 +185,7 @@ static enum tsr_status pad_backward(struct tsr_op_ctx *ctx)
     struct pad p;
     bool constant = tsr_node_string(ctx->node, "mode", "constant")[0] == 'c';
     TSR_TRY(pad_plan(ctx, &p));
+    if (!constant) TSR_TRY(tsr_op_need(ctx, 0, TSR_MASK_REAL));
     if (ctx->want_gin[0]) memset(gx->data, 0, tsr_tensor_bytes(gx));
     if (ctx->want_gin[0] && g && constant) block_copy(ctx, &p, g, gx, true);
     else if (ctx->want_gin[0] && g) {

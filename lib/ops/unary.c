@@ -302,7 +302,7 @@ const struct tsr_op tsr_ops_unary[] = {
     TSR_MAP_ROW("Atanh", atanh),
     {"BitwiseNot", "", TSR_OP_INPLACE, 1, 1, 1, bitwise_not_infer, bitwise_not_forward, NULL, 0},
     TSR_MAP_ROW("Ceil", ceil),
-    {"Clip", "", TSR_OP_INPLACE | TSR_OP_WIDEN, 1, 3, 1, clip_infer, clip_forward, clip_backward, 0},
+    {"Clip", "", TSR_OP_DATA_SHAPE | TSR_OP_INPLACE | TSR_OP_WIDEN, 1, 3, 1, clip_infer, clip_forward, clip_backward, 0},
     TSR_MAP_ROW("Cos", cos),
     TSR_MAP_ROW("Cosh", cosh),
     TSR_MAP_ROW("Erf", erf),
