@@ -138,7 +138,7 @@ static void block_copy(struct tsr_op_ctx *ctx, const struct pad *p, const struct
 {
     const struct tsr_shape *x = &ctx->in[0]->shape, *y = &ctx->out[0].shape;
     struct tsr_copy c = {.dtype = from->dtype, .rank = x->rank, .dst = to->data, .src = from->data};
-    int64_t sx[TSR_MAX_RANK], sy[TSR_MAX_RANK], ax = 0, ay = 0;
+    int64_t sx[TSR_MAX_RANK] = {0}, sy[TSR_MAX_RANK] = {0}, ax = 0, ay = 0;
     tsr_arg_strides(x, sx);
     tsr_arg_strides(y, sy);
     for (int d = 0; d < x->rank; d++) {

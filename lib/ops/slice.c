@@ -71,7 +71,7 @@ static enum tsr_status slice_run(struct tsr_op_ctx *ctx, const struct tsr_tensor
     const struct tsr_shape *x = &ctx->in[0]->shape;
     struct tsr_copy c = {.dtype = from->dtype, .rank = x->rank, .dst = to->data, .src = from->data};
     struct slice s;
-    int64_t sx[TSR_MAX_RANK], sy[TSR_MAX_RANK], at = 0;
+    int64_t sx[TSR_MAX_RANK] = {0}, sy[TSR_MAX_RANK] = {0}, at = 0;
     TSR_TRY(slice_plan(ctx, &s));
     tsr_arg_strides(x, sx);
     tsr_arg_strides(&ctx->out[0].shape, sy);
