@@ -26,7 +26,7 @@ static void put(struct bytes *b, const void *p, size_t n)
 static void text(struct bytes *b, const char *s) { put(b, s, strlen(s)); }
 static void little(struct bytes *b, uint64_t v, int size)
 {
-    for (int i = 0; i < size; i++) put(b, &(uint8_t){(uint8_t)(v >> (8 * i))}, 1);
+    for (int i = 0; i < size; i++) put(b, &(uint8_t){(uint8_t)(i < 8 ? v >> (8 * i) : 0)}, 1);
 }
 static void big(struct bytes *b, uint64_t v, int size)
 {

@@ -24,6 +24,23 @@ if takes threads; then
     TESSERA_THREADS=3; export TESSERA_THREADS; expect 0 go; same out product; unset TESSERA_THREADS
 fi
 
+# --- what goes elsewhere changes nothing of the product
+if takes progress; then
+    expect 0 go --progress=never; same out product; test ! -s err || not_ok "--progress=never: $(cat err)"
+    expect 0 go; test ! -s err || not_ok "progress without a terminal: $(cat err)"
+    expect 0 go --progress=always; same out product
+    test $draws = no || test -s err || not_ok "--progress=always draws nothing"
+fi
+expect 0 go -q; test ! -s err || not_ok "--quiet: $(cat err)"
+test $output = no || same out product # --quiet may leave out words, never data
+if takes report; then
+    expect 0 go --report report; same out product
+    test -s report || not_ok "no report"
+    ! grep -vE '^\{.*"schema":"tessera-[a-z]+\.[a-z]+/[0-9]+".*\}$' report >&2 || not_ok "a line of the report"
+    cp report first; expect 0 go --report report
+    expect 4 go --report nowhere/report; says err "nowhere/report"
+fi
+
 # --- the output
 full() { go "$@" > /dev/full; }
 closed() { go "$@" >&-; }

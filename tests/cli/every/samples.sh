@@ -6,6 +6,7 @@
 #   files   input files named in args
 #   binary  yes when a terminal must be refused
 #   mends   yes when damaged input is not an error
+#   draws   no when there is no progress to show
 #   output  no when --output does not apply
 # It fails where nobody has written a sample yet, or where another program needed is not there.
 variants() {
@@ -18,14 +19,14 @@ variants() {
     esac
 }
 sample() {
-    args= input= files= binary=yes output=yes mends=no
+    args= input= files= binary=yes output=yes mends=no draws=yes
     case $1-$2 in
     tessera-model-all) args="mlp input=16 classes=4 width=16 depth=1" ;;
     tessera-train-train)
         models && data && files="student.onnx ref.npy labels.npy" &&
             args="-m student.onnx -x ref.npy -y labels.npy --steps 20 --lr 0.01 --batch 16" ;;
     tessera-train-eval)
-        models && data && files="student.onnx ref.npy labels.npy" binary=no output=no &&
+        models && data && files="student.onnx ref.npy labels.npy" binary=no output=no draws=no &&
             args="--eval -m student.onnx -x ref.npy -y labels.npy" ;;
     tessera-extract-model) models && data && args="-m teacher.onnx ref.npy" files="teacher.onnx ref.npy" ;;
     tessera-extract-foreign)
@@ -45,7 +46,7 @@ sample() {
     tessera-decode-teach)
         token && args="-m student.onnx -r ref.npy --steps 20 --lr 0.01" files="student.onnx ref.npy" input=teacher.tsr ;;
     tessera-decode-stitch)
-        token && args="--stitch -m teacher.onnx -r ref.npy" files="teacher.onnx ref.npy" input=teacher.tsr ;;
+        token && args="--stitch -m teacher.onnx -r ref.npy" files="teacher.onnx ref.npy" input=teacher.tsr draws=no ;;
     *) return 1 ;;
     esac
 }
