@@ -160,6 +160,21 @@ static enum tsr_status teach(struct tsr_cli *cli, struct work *k, struct tsr_err
     return put_report(cli, &report, err);
 }
 
+static enum tsr_status report_stitch(struct tsr_cli *cli, const struct work *k, const struct tsr_stitch_report *r,
+                                     struct tsr_error *err)
+{
+    struct tsr_json *line;
+    TSR_TRY(tsr_json_object(&line, err));
+    enum tsr_status status = tsr_json_set_string(line, "schema", "tessera-decode.stitch/1", err);
+    if (status == TSR_OK) status = tsr_json_set_int(line, "samples", k->tokens.refs, err);
+    if (status == TSR_OK) status = tsr_json_set_int(line, "anchors", k->tokens.anchors, err);
+    if (status == TSR_OK) status = tsr_json_set_int(line, "anchors_held", r->anchors_held, err);
+    if (status == TSR_OK) status = tsr_json_set_bool(line, "exact", r->exact, err);
+    if (status == TSR_OK) status = tsr_cli_report(cli, line, err);
+    tsr_json_free(line);
+    return status;
+}
+
 static enum tsr_status stitch(struct tsr_cli *cli, struct work *k, struct tsr_error *err)
 {
     struct tsr_stitch_report report;
@@ -171,6 +186,7 @@ static enum tsr_status stitch(struct tsr_cli *cli, struct work *k, struct tsr_er
                      (long long)report.anchors_held, (long long)k->tokens.anchors);
     z.data = out;
     enum tsr_status status = tsr_npy_save(k->out, &z, err);
+    if (status == TSR_OK) status = report_stitch(cli, k, &report, err);
     tsr_free(out);
     return status;
 }
