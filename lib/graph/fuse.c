@@ -329,7 +329,7 @@ static void drop_dead(struct tsr_fuse *f)
 static enum tsr_status rewrite(struct tsr_fuse *f, const struct tsr_graph *g, const int32_t *keep, size_t n_keep)
 {
     static tsr_fuse_pass *const passes[] = {tsr_fuse_layernorm, tsr_fuse_gelu,   tsr_fuse_attention,
-                                            tsr_fuse_linear,    tsr_fuse_relu, tsr_fuse_batchnorm};
+                                            tsr_fuse_linear,    tsr_fuse_relu,   tsr_fuse_batchnorm, tsr_fuse_activation};
     TSR_TRY(tsr_grow(&f->keep, &f->cap_keep, g->n_value + 1, sizeof *f->keep, f->err));
     memset(f->keep, 0, f->cap_keep * sizeof *f->keep);
     for (size_t i = 0; i < g->n_output; i++) f->keep[g->output[i]] = true;

@@ -6,7 +6,8 @@
  * changes is rounding: outputs and gradients agree to about 1e-6 of their magnitude.
  *
  *   both      LayerNormalization and Gelu spelt out; attention (scores, scale, mask, Softmax, with
- *             the transposes around it); MatMul + Add and Gemm with a following Relu
+ *             the transposes around it); MatMul + Add and Gemm with a following Relu;
+ *             BatchNormalization with a following Relu or Gelu
  *   inference BatchNormalization after Conv goes into the weights
  *
  * A chain is only fused where none of its inner values is to be kept. */

@@ -51,6 +51,6 @@ enum tsr_status tsr_fuse_add(struct tsr_fuse *f, int32_t like, const char *suffi
 
 /* The passes: try to rewrite the pattern that ends at (or is anchored at) `node`; *done tells. */
 typedef enum tsr_status tsr_fuse_pass(struct tsr_fuse *f, const struct tsr_node *node, bool *done);
-tsr_fuse_pass tsr_fuse_layernorm, tsr_fuse_gelu, tsr_fuse_attention, tsr_fuse_linear, tsr_fuse_relu, tsr_fuse_batchnorm;
+tsr_fuse_pass tsr_fuse_layernorm, tsr_fuse_gelu, tsr_fuse_attention, tsr_fuse_linear, tsr_fuse_relu, tsr_fuse_batchnorm, tsr_fuse_activation;
 
 #endif

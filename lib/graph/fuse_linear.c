@@ -1,4 +1,4 @@
-/* fuse_linear.c - MatMul + Add, a following Relu, and BatchNormalization after Conv. */
+/* fuse_linear.c - MatMul + Add, a following Relu; BatchNormalization after Conv or before an activation. */
 #include <math.h>
 #include <string.h>
 
@@ -96,6 +96,23 @@ enum tsr_status tsr_fuse_batchnorm(struct tsr_fuse *f, const struct tsr_node *no
     struct tsr_node *from = &f->g->node[conv - f->g->node];
     made->attr = from->attr, made->n_attr = from->n_attr;
     from->attr = NULL, from->n_attr = 0;
+    *done = true;
+    return tsr_fuse_commit(f, node);
+}
+
+/* Anchored at the Relu or Gelu after BatchNormalization. */
+enum tsr_status tsr_fuse_activation(struct tsr_fuse *f, const struct tsr_node *node, bool *done)
+{
+    bool relu = is(node, "", "Relu");
+    if (!relu && !(is(node, "", "Gelu") && strcmp(tsr_node_string(node, "approximate", "none"), "none") == 0)) return TSR_OK;
+    const struct tsr_node *norm = tsr_fuse_producer(f, node->in[0], "BatchNormalization");
+    if (!norm || !tsr_fuse_inner(f, node->in[0]) || norm->n_out != 1 || norm->n_in != 5) return TSR_OK;
+    if (tsr_node_int(norm, "training_mode", 0) != 0 || (norm->opset < 9 && tsr_node_int(norm, "spatial", 1) == 0)) return TSR_OK;
+    const float epsilon = tsr_node_float(norm, "epsilon", 1e-5f), momentum = tsr_node_float(norm, "momentum", 0.9f);
+    TSR_TRY(tsr_fuse_begin(f, "BatchNormalization", "tessera", 5, norm->in, node->out[0]));
+    TSR_TRY(tsr_graph_attr_float(f->g, "epsilon", epsilon, f->err));
+    TSR_TRY(tsr_graph_attr_float(f->g, "momentum", momentum, f->err));
+    TSR_TRY(tsr_graph_attr_string(f->g, "activation", relu ? "Relu" : "Gelu", f->err));
     *done = true;
     return tsr_fuse_commit(f, node);
 }

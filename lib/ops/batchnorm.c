@@ -1,4 +1,7 @@
-/* batchnorm.c - BatchNormalization, with given statistics or with those of the batch. */
+/* batchnorm.c - BatchNormalization, with given statistics or with those of the batch; and
+ * tessera.BatchNormalization, which graph/fuse.c makes of it and the activation that follows
+ * (attribute `activation`: Relu or Gelu). There the gradient before the activation is computed
+ * where dX will be, from X again: neither the value nor the gradient between the two is stored. */
 #include "ops/families.h"
 #include "ops/arg.h"
 #include "base/clones.h"
@@ -8,7 +11,10 @@
 #include <math.h>
 #include <string.h>
 
-enum { CHANNELS = 64 }; /* a task takes at most so many */
+#include "tensor/vmath.h"
+
+enum { CHANNELS = 64, SLICE = 256 }; /* a task takes at most so many; elements activated at once */
+enum activation { PLAIN, RELU, GELU };
 
 struct bn {
     int64_t n, c, space; /* X[n, c, space] */
@@ -16,10 +22,43 @@ struct bn {
     double epsilon;
     bool batch;          /* statistics of the batch, not those given */
     bool f32;
+    enum activation act;
     const void *x, *scale, *bias, *dy;
     void *mean, *var;    /* written where `batch` (forward) */
+    void *g; /* the gradient before the activation: dx, or where that is not wanted scratch */
     void *y, *dx, *dscale, *dbias, *dmean, *dvar;
 };
+
+static void activate_f32(enum activation act, float *y, int64_t n)
+{
+    if (act == GELU) tsr_vgelu(n, y, y);
+    else
+        for (int64_t i = 0; i < n; i++) y[i] = y[i] < 0.0f ? 0.0f : y[i]; /* NaN stays */
+}
+TSR_CLONES static void relu_gradient(float *g, const float *z, const float *dy, int64_t n)
+{
+    for (int64_t i = 0; i < n; i++) g[i] = z[i] > 0.0f ? dy[i] : 0.0f;
+}
+static void activation_gradient_f32(enum activation act, float *g, const float *z, const float *dy, int64_t n)
+{
+    if (act == GELU) tsr_vgelu_grad(n, z, dy, g);
+    else relu_gradient(g, z, dy, n);
+}
+
+static void activate_f64(enum activation act, double *y, int64_t n)
+{
+    for (int64_t i = 0; i < n; i++)
+        y[i] = act == GELU ? y[i] * 0.5 * (1 + erf(y[i] * sqrt(0.5))) : y[i] < 0 ? 0 : y[i];
+}
+static void activation_gradient_f64(enum activation act, double *g, const double *z, const double *dy, int64_t n)
+{
+    const double density = 0.39894228040143267794; /* 1 / sqrt(2 pi) */
+    for (int64_t i = 0; i < n; i++) {
+        double slope = z[i] > 0;
+        if (act == GELU) slope = 0.5 * (1 + erf(z[i] * sqrt(0.5))) + z[i] * density * exp(-0.5 * z[i] * z[i]);
+        g[i] = dy[i] * slope;
+    }
+}
 
 #define REAL float
 #define R(name) name##_f32
@@ -36,11 +75,18 @@ struct bn {
 #undef R
 #undef SQRT
 
+static enum activation activation_of(const struct tsr_node *node)
+{
+    const char *name = node->domain[0] ? tsr_node_string(node, "activation", "") : "";
+    return strcmp(name, "Relu") == 0 ? RELU : strcmp(name, "Gelu") == 0 ? GELU : PLAIN;
+}
+
 static enum tsr_status bn_init(struct tsr_op_ctx *ctx, struct bn *v)
 {
     const struct tsr_shape *x = &ctx->in[0]->shape;
     memset(v, 0, sizeof *v);
     v->f32 = ctx->in[0]->dtype == TSR_F32;
+    v->act = activation_of(ctx->node);
     v->epsilon = (double)tsr_node_float(ctx->node, "epsilon", 1e-5F);
     v->batch = ctx->train_stats || (ctx->node->opset >= 14 && tsr_node_int(ctx->node, "training_mode", 0) != 0);
     v->n = x->rank > 0 ? x->dim[0] : 1;
@@ -61,7 +107,7 @@ static enum tsr_status bn_infer(struct tsr_op_ctx *ctx)
     TSR_TRY(tsr_op_need(ctx, 0, TSR_MASK_REAL));
     for (int i = 1; i < 5; i++) TSR_TRY(tsr_op_need(ctx, i, TSR_MASK(ctx->in[0]->dtype)));
     TSR_TRY(bn_init(ctx, &v));
-    if (ctx->node->opset < 9 && tsr_node_int(ctx->node, "spatial", 1) == 0)
+    if (ctx->node->domain[0] == '\0' && ctx->node->opset < 9 && tsr_node_int(ctx->node, "spatial", 1) == 0)
         return tsr_op_fail(ctx, TSR_E_UNSUPPORTED, "statistics for every position (spatial=0) are not supported");
     for (int i = 1; i < 5; i++) {
         const struct tsr_shape *p = &ctx->in[i]->shape;
@@ -141,11 +187,20 @@ static enum tsr_status bn_backward(struct tsr_op_ctx *ctx)
     v.var = v.batch ? ctx->saved[1].data : ctx->in[4]->data;
     void **to[5] = {&v.dx, &v.dscale, &v.dbias, &v.dmean, &v.dvar};
     for (int i = 0; i < 5; i++) *to[i] = ctx->want_gin[i] ? ctx->gin[i].data : NULL;
+    size_t bytes = tsr_tensor_bytes(ctx->gout[0]);
+    void *own = NULL;
+    v.g = v.dx;
+    if (v.act != PLAIN && v.dx == NULL) {
+        v.g = own = tsr_op_scratch(ctx, bytes);
+        if (own == NULL) return tsr_nomem(ctx->err, bytes);
+    }
     tsr_pool_run(ctx->pool, (v.c + v.step - 1) / v.step, bn_task, &v);
+    if (own != NULL) tsr_op_scratch_free(ctx, own, bytes);
     return TSR_OK;
 }
 
 const struct tsr_op tsr_ops_batchnorm[] = {
     {"BatchNormalization", "", TSR_OP_WIDEN, 5, 5, 5, bn_infer, bn_forward, bn_backward, 6},
+    {"BatchNormalization", "tessera", TSR_OP_WIDEN, 5, 5, 1, bn_infer, bn_forward, bn_backward, 6},
 };
 const size_t tsr_n_ops_batchnorm = sizeof tsr_ops_batchnorm / sizeof tsr_ops_batchnorm[0];

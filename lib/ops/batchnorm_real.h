@@ -75,6 +75,17 @@ TSR_CLONES static void R(row_input_gradient)(REAL *restrict dx, const REAL *rest
     for (int64_t c = 0; c < n; c++) dx[c] = dy[c] * a[c] - (b[c] + k[c] * (x[c] - mean[c]));
 }
 
+/* As input_gradient and row_input_gradient, from g to g. */
+TSR_CLONES static void R(finish)(REAL *restrict g, const REAL *restrict x, REAL a, REAL b, REAL c, REAL mean, int64_t n)
+{
+    for (int64_t i = 0; i < n; i++) g[i] = g[i] * a - (b + c * (x[i] - mean));
+}
+TSR_CLONES static void R(row_finish)(REAL *restrict g, const REAL *restrict x, const REAL *restrict a, const REAL *restrict b,
+                                     const REAL *restrict k, const REAL *restrict mean, int64_t n)
+{
+    for (int64_t c = 0; c < n; c++) g[c] = g[c] * a[c] - (b[c] + k[c] * (x[c] - mean[c]));
+}
+
 /* Per channel, into sum[0 .. c1 - c0): the sum of x, or of (x - mean) times dy (NULL: itself). */
 static void R(channel_sums)(const struct bn *v, int64_t c0, int64_t c1, const REAL *x, const REAL *dy,
                             const REAL *mean, REAL *sum)
@@ -118,9 +129,35 @@ static void R(forward)(const struct bn *v, int64_t c0, int64_t c1)
         REAL *y = (REAL *)v->y + at;
         if (v->space == 1) {
             R(row_affine)(y, x, a, b, c1 - c0);
+            if (v->act != PLAIN) R(activate)(v->act, y, c1 - c0);
             continue;
         }
-        for (int64_t c = 0; c < c1 - c0; c++) R(affine)(y + c * v->space, x + c * v->space, a[c], b[c], v->space);
+        for (int64_t c = 0; c < c1 - c0; c++) {
+            R(affine)(y + c * v->space, x + c * v->space, a[c], b[c], v->space);
+            if (v->act != PLAIN) R(activate)(v->act, y + c * v->space, v->space);
+        }
+    }
+}
+
+/* g = dy times the slope of the activation, whose argument is computed again from x. */
+static void R(before_activation)(const struct bn *v, int64_t c0, int64_t c1, const REAL *a, const REAL *b)
+{
+    REAL z[SLICE];
+    for (int64_t n = 0; n < v->n; n++) {
+        int64_t at = (n * v->c + c0) * v->space;
+        const REAL *x = (const REAL *)v->x + at, *dy = (const REAL *)v->dy + at;
+        REAL *g = (REAL *)v->g + at;
+        if (v->space == 1) { /* c1 - c0 <= CHANNELS <= SLICE */
+            R(row_affine)(z, x, a, b, c1 - c0);
+            R(activation_gradient)(v->act, g, z, dy, c1 - c0);
+            continue;
+        }
+        for (int64_t c = 0; c < c1 - c0; c++)
+            for (int64_t i = 0; i < v->space; i += SLICE) {
+                int64_t e = c * v->space + i, m = v->space - i < SLICE ? v->space - i : SLICE;
+                R(affine)(z, x + e, a[c], b[c], m);
+                R(activation_gradient)(v->act, g + e, z, dy + e, m);
+            }
     }
 }
 
@@ -128,6 +165,15 @@ static void R(backward)(const struct bn *v, int64_t c0, int64_t c1)
 {
     const REAL *mean = v->mean, *var = v->var, *scale = v->scale, *x = v->x, *dy = v->dy;
     REAL sum[CHANNELS], product[CHANNELS], a[CHANNELS], b[CHANNELS], k[CHANNELS], count = (REAL)(v->n * v->space);
+    if (v->act != PLAIN) {
+        const REAL *bias = v->bias;
+        for (int64_t c = 0; c < c1 - c0; c++) { /* exactly as forward did */
+            a[c] = scale[c0 + c] / SQRT(var[c0 + c] + (REAL)v->epsilon);
+            b[c] = bias[c0 + c] - mean[c0 + c] * a[c];
+        }
+        R(before_activation)(v, c0, c1, a, b);
+        dy = v->g;
+    }
     R(channel_sums)(v, c0, c1, dy, NULL, NULL, sum);
     R(channel_sums)(v, c0, c1, x, dy, mean, product);
     for (int64_t c = 0; c < c1 - c0; c++) {
@@ -143,13 +189,18 @@ static void R(backward)(const struct bn *v, int64_t c0, int64_t c1)
     for (int64_t n = 0; v->dx != NULL && n < v->n; n++) {
         int64_t at = (n * v->c + c0) * v->space;
         REAL *dx = (REAL *)v->dx + at;
+        if (v->space == 1 && v->act != PLAIN) {
+            R(row_finish)(dx, x + at, a, b, k, mean + c0, c1 - c0);
+            continue;
+        }
         if (v->space == 1) {
             R(row_input_gradient)(dx, dy + at, x + at, a, b, k, mean + c0, c1 - c0);
             continue;
         }
         for (int64_t c = 0; c < c1 - c0; c++) {
             int64_t e = c * v->space;
-            R(input_gradient)(dx + e, dy + at + e, x + at + e, a[c], b[c], k[c], mean[c0 + c], v->space);
+            if (v->act != PLAIN) R(finish)(dx + e, x + at + e, a[c], b[c], k[c], mean[c0 + c], v->space);
+            else R(input_gradient)(dx + e, dy + at + e, x + at + e, a[c], b[c], k[c], mean[c0 + c], v->space);
         }
     }
 }

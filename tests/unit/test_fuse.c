@@ -402,6 +402,27 @@ START_TEST(batchnorm)
 }
 END_TEST
 
+/* Convolution, batch normalisation and activation stay three in training, but become two nodes. */
+START_TEST(batchnorm_activation)
+{
+    for (int form = 0; form < 4; form++) {
+        struct net n = net_new(20);
+        static const char *const names[] = {"gamma", "beta", "mean", "var"};
+        bool plane = form & 1;
+        input(&n, "x", plane ? 3 : 2, (const int64_t[]){-1, 70, 300});
+        for (int i = 0; i < 4; i++) random_init(&n, names[i], 1, (const int64_t[]){70});
+        node(&n, "BatchNormalization", "c", "x", "gamma", "beta", "mean", "var", NULL);
+        OK(tsr_graph_attr_float(n.g, "epsilon", 0.125f, &err));
+        node(&n, form & 2 ? "Gelu" : "Relu", "y", "c", NULL);
+        finish(&n, "y");
+        struct tsr_graph *h = fused(n.g, false, "c");
+        ck_assert_uint_eq(h->n_node, 2);
+        tsr_graph_free(h);
+        expect(&n, "BatchNormalization", "tessera", 1, 1);
+    }
+}
+END_TEST
+
 /* ---- whole networks ------------------------------------------------------------------------- */
 
 static const struct {
@@ -501,6 +522,7 @@ int main(void)
     tcase_add_test(c, kept_values_stay);
     tcase_add_test(c, linear_and_relu);
     tcase_add_test(c, batchnorm);
+    tcase_add_test(c, batchnorm_activation);
     tcase_add_loop_test(c, families, 0, (int)(sizeof zoo / sizeof *zoo));
     tcase_add_test(c, memory);
     tcase_add_test(c, exported);

@@ -283,6 +283,26 @@ START_TEST(linear)
 }
 END_TEST
 
+/* tessera.BatchNormalization with its activation, statistics given or of the batch. */
+START_TEST(batchnorm_activation)
+{
+    for (int form = 0; form < 16; form++) {
+        struct optest t;
+        bool plane = form & 4, no_dx = form & 8;
+        ot_init_domain(&t, "BatchNormalization", "tessera", 1);
+        ot_string(&t, "activation", form & 1 ? "Relu" : "Gelu");
+        ot_float(&t, "momentum", 1); /* the running statistics stay: every run sees the same */
+        t.train_stats = form & 2;
+        t.no_grad[0] = no_dx;
+        t.no_grad[3] = t.no_grad[4] = t.train_stats;
+        ot_in_random(&t, TSR_F32, plane ? OT_S(3, 2, 5) : OT_S(7, 3), -2, 2);
+        for (int i = 0; i < 4; i++) ot_in_random(&t, TSR_F32, plane ? OT_S(2) : OT_S(3), 0.5, 1.5);
+        ot_check_all(&t, 5e-6);
+        ot_free(&t);
+    }
+}
+END_TEST
+
 START_TEST(refusals)
 {
     struct optest t;
@@ -347,6 +367,7 @@ int main(void)
     tcase_add_test(c, masks_and_trace);
     tcase_add_test(c, rotary);
     tcase_add_test(c, linear);
+    tcase_add_test(c, batchnorm_activation);
     tcase_add_test(c, refusals);
     tcase_add_test(c, empty);
     tcase_add_test(c, memory);
