@@ -13,6 +13,13 @@ const char *tsr_status_name(enum tsr_status status)
     return (size_t)status < sizeof names / sizeof *names ? names[status] : "unknown";
 }
 
+/* Names out of files end up in messages, and messages on terminals: no control characters. */
+static void disarm(char *s)
+{
+    for (; *s != '\0'; s++)
+        if ((unsigned char)*s < 0x20 || *s == 0x7f) *s = '?';
+}
+
 enum tsr_status tsr_fail_at(struct tsr_error *err, enum tsr_status status, const char *file, int line,
                             const char *format, ...)
 {
@@ -22,6 +29,7 @@ enum tsr_status tsr_fail_at(struct tsr_error *err, enum tsr_status status, const
     va_start(args, format);
     int n = vsnprintf(err->message, sizeof err->message, format, args);
     va_end(args);
+    disarm(err->message);
 #ifdef TSR_DEBUG
     if (n >= 0 && (size_t)n < sizeof err->message)
         (void)snprintf(err->message + n, sizeof err->message - (size_t)n, " [%s:%d]", file, line);
@@ -44,5 +52,6 @@ enum tsr_status tsr_error_prefix(struct tsr_error *err, const char *format, ...)
     va_end(args);
     if (n >= 0 && (size_t)n < sizeof err->message)
         (void)snprintf(err->message + n, sizeof err->message - (size_t)n, ": %s", rest);
+    disarm(err->message);
     return err->status;
 }

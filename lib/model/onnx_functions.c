@@ -8,7 +8,7 @@
 
 #define MAX_CALL_DEPTH 32
 #define MAX_NODES 4000000
-#define MAX_CALLS 1000000
+#define MAX_CALLS 100000
 
 struct inliner {
     const Tsr__Onnx__Function **sorted; /* the model's functions, by name */

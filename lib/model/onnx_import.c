@@ -95,8 +95,9 @@ enum tsr_status tsr_onnx_add_node(struct tsr_graph *g, Tsr__Onnx__Node *m, const
                                (const char *const *)m->input, (int)m->n_output, (const char *const *)m->output, err));
     for (size_t i = 0; i < m->n_attribute; i++) {
         enum tsr_status status = add_attr(g, m->attribute[i], folder, err);
-        if (status != TSR_OK)
-            return tsr_error_prefix(err, "node '%s' (%s)", g->node[g->n_node - 1].name, m->op_type);
+        if (status == TSR_OK) continue;
+        (void)tsr_error_prefix(err, "node '%s' (%s)", g->node[g->n_node - 1].name, m->op_type);
+        return status;
     }
     return TSR_OK;
 }
@@ -163,30 +164,38 @@ static enum tsr_status fill_graph(struct tsr_graph *g, Tsr__Onnx__Model *m, cons
     return tsr_graph_finish(g, err);
 }
 
-enum tsr_status tsr_onnx_load_memory(const void *data, size_t n, const char *name, const char *folder,
-                                     struct tsr_graph **out, struct tsr_error *err)
+/* own (may be NULL) holds the bytes and is released as soon as they are parsed. */
+static enum tsr_status load(const void *data, size_t n, struct tsr_buf *own, const char *name, const char *folder,
+                            struct tsr_graph **out, struct tsr_error *err)
 {
-    *out = NULL;
-    TSR_TRY(tsr_onnx_scan(data, n, name, err));
     bool failed;
     ProtobufCAllocator allocator = tsr_onnx_allocator(&failed);
-    Tsr__Onnx__Model *m = tsr__onnx__model__unpack(&allocator, n, data);
-    if (m == NULL && failed) return tsr_nomem(err, n);
-    if (m == NULL) return tsr_fail(err, TSR_E_FORMAT, "'%s' is not an ONNX model", name);
     struct tsr_graph *g = NULL;
     enum tsr_status status;
+    *out = NULL;
+    TSR_TRY(tsr_onnx_scan(data, n, name, err));
+    Tsr__Onnx__Model *m = tsr__onnx__model__unpack(&allocator, n, data);
+    if (own != NULL) tsr_buf_release(own);
+    if (m == NULL && failed) return tsr_nomem(err, n);
+    if (m == NULL) return tsr_fail(err, TSR_E_FORMAT, "'%s' is not an ONNX model", name);
     if (m->graph == NULL || m->n_opset_import == 0) {
         status = tsr_fail(err, TSR_E_FORMAT, "'%s' is not an ONNX model: it has no graph or no operator set", name);
         goto done;
     }
     TSR_GO(status, done, tsr_graph_new(&g, err));
     status = fill_graph(g, m, folder, err);
-    if (status != TSR_OK) status = tsr_error_prefix(err, "'%s'", name);
+    if (status != TSR_OK) (void)tsr_error_prefix(err, "'%s'", name);
 done:
     tsr__onnx__model__free_unpacked(m, &allocator);
     if (status == TSR_OK) *out = g;
     else tsr_graph_free(g);
     return status;
+}
+
+enum tsr_status tsr_onnx_load_memory(const void *data, size_t n, const char *name, const char *folder,
+                                     struct tsr_graph **out, struct tsr_error *err)
+{
+    return load(data, n, NULL, name, folder, out, err);
 }
 
 /* The path's folder, "." where it has none. NULL when memory is short. */
@@ -215,7 +224,7 @@ enum tsr_status tsr_onnx_load(const char *path, struct tsr_graph **out, struct t
         if (folder == NULL) status = tsr_nomem(err, strlen(path));
     }
     if (status == TSR_OK)
-        status = tsr_onnx_load_memory(bytes.data, bytes.len, tsr_source_name(src), folder, out, err);
+        status = load(bytes.data, bytes.len, &bytes, tsr_source_name(src), folder, out, err);
     tsr_source_close(src);
     tsr_buf_release(&bytes);
     tsr_free(folder);

@@ -159,6 +159,23 @@ START_TEST(links)
 }
 END_TEST
 
+/* Errors keep their status where nobody wants the message; names cannot write to the terminal. */
+START_TEST(messages)
+{
+    struct tsr_graph *g;
+    struct tsr_error err = {0};
+    ck_assert_int_eq(tsr_onnx_load(FIXTURES "/bad-cycle.onnx", &g, NULL), TSR_E_CORRUPT);
+    ck_assert_int_eq(tsr_onnx_load(FIXTURES "/bad-tensor-short.onnx", &g, NULL), TSR_E_CORRUPT);
+    struct tsr_buf b = slurp(FIXTURES "/bad-dangling-input.onnx");
+    char *name = memmem(b.data, b.len, "nowhere", 7);
+    ck_assert_ptr_nonnull(name);
+    memcpy(name, "\033[2Jx\n\r", 7);
+    ck_assert_int_eq(tsr_onnx_load_memory(b.data, b.len, "m", NULL, &g, &err), TSR_E_CORRUPT);
+    for (const char *p = err.message; *p; p++) ck_assert_msg(*p >= ' ', "a control character in the message");
+    tsr_buf_release(&b);
+}
+END_TEST
+
 static enum tsr_status load_and_save(const struct tsr_buf *model, struct tsr_error *err)
 {
     struct tsr_graph *g;
@@ -210,6 +227,6 @@ END_TEST
 
 int main(void)
 {
-    const TTest *const tests[] = {fixtures, elements, external, links, short_of_memory, real_models};
+    const TTest *const tests[] = {fixtures, elements, external, links, messages, short_of_memory, real_models};
     return run_tests("onnx_fixtures", tests, sizeof tests / sizeof *tests);
 }
