@@ -101,9 +101,9 @@ $(O)/bin/%: $(O)/obj/cmd/%.o $(SHARED) $(LIB)
 	@mkdir -p $(@D)
 	$(call run,LINK) $(CC) $(SAN) $(LDFLAGS) -o $@ $< $(SHARED) $(LIB) $(ALL_LIBS)
 
-$(O)/tools/%: $(O)/obj/scripts/%.o $(LIB)
+$(O)/tools/%: $(O)/obj/scripts/%.o $(SHARED) $(LIB)
 	@mkdir -p $(@D)
-	$(call run,LINK) $(CC) $(SAN) $(LDFLAGS) -o $@ $< $(LIB) $(ALL_LIBS)
+	$(call run,LINK) $(CC) $(SAN) $(LDFLAGS) -o $@ $< $(SHARED) $(LIB) $(ALL_LIBS)
 
 $(O)/tests/test_%: $(O)/obj/tests/unit/test_%.o $(SHARED) $(LIB)
 	@mkdir -p $(@D)
@@ -117,6 +117,7 @@ include tests/tests.mk
 include tests/conformance/conformance.mk
 include scripts/data.mk
 include scripts/demo.mk
+include scripts/bench.mk
 include scripts/install.mk
 
 clean:

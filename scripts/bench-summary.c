@@ -1,7 +1,8 @@
 /* bench-summary - what the result lines of bench-transfer.sh amount to: a table for people on stdout, JSON with -o.
  *
  * A pair's numbers are means over its seeds; a group's are means over its pairs; the spread is the standard deviation,
- * over the seeds, of the mean over the pairs. */
+ * over the seeds, of the mean over the pairs. A student's own ceiling is a network of its kind trained as the teacher
+ * was. */
 #include "shared/cli.h"
 
 #include <math.h>
@@ -269,10 +270,12 @@ static void print_group(const struct group *g)
         snprintf(label, sizeof label, "%s -> %s", g->pair[i].teacher, g->pair[i].student);
         print_row(label, g->pair[i].mean);
     }
-    printf("  %-38s %zu of %zu; better than labels: %zu; than labels with views: %zu; than plain: %zu\n", "positive pairs",
-           count_above(g, BEFORE), g->n_pairs, count_above(g, LABELS), count_above(g, VIEWS), count_above(g, PLAIN));
+    printf("  %-38s", "pairs better than");
+    for (int c = BEFORE; c < FULL; c++)
+        if (!isnan(mean[c])) printf(" %s %zu of %zu%s", names[c], count_above(g, c), g->n_pairs, c + 1 < FULL ? "," : "");
+    printf("\n");
     print_share(g, RECOVERED, "full / teacher");
-    print_share(g, CEILING, "full / lower of teacher and own labels");
+    print_share(g, CEILING, "full / lower of teacher and own ceiling");
     print_share(g, KEPT, "stitched / weaker of the two");
     if (!isnan(column_mean(g, CPU)))
         printf("  %-38s %.1f CPU seconds, %.1f KiB of tokens\n", "a transfer costs", column_mean(g, CPU),

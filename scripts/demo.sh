@@ -37,8 +37,8 @@ show() {
         tessera-train -T1 -m "$d/before$n.onnx" -x "$data/ref-x.npy" -y "$data/ref-y.npy" --val-split 0 --lr 5e-3 \
             --steps 600 --seed 1 -o "$d/labels$n.onnx"
         begin=$(now)
-        tessera-extract -T1 -m "$d/teacher.onnx" --views 40 --seed 1 --to int8 "$data/ref-x.npy" |
-            tessera-encode --to int8 > "$d/tokens$n.tsr"
+        tessera-extract -T1 -m "$d/teacher.onnx" --views 40 --seed 1 "$data/ref-x.npy" |
+            tessera-encode | tessera-quantize --to int8 > "$d/tokens$n.tsr"
         tessera-decode -T1 -m "$d/before$n.onnx" -r "$data/ref-x.npy" --steps 1200 --seed 1 \
             -o "$d/taught$n.onnx" < "$d/tokens$n.tsr"
         end=$(now)
