@@ -37,12 +37,12 @@ typedef void kernel(int64_t n, void *o, const void *b, int64_t sb);
         [TSR_F32] = name##_f32, [TSR_F64] = name##_f64,                                            \
     };
 INTS(max, a > b ? a : b)
-KERNEL(max_f32, float, TSR_CLONES, (a > b) | (a != a) ? a : b)
-KERNEL(max_f64, double, TSR_CLONES, (a > b) | (a != a) ? a : b)
+KERNEL(max_f32, float, TSR_CLONES, ((a > b) | (a != a)) ? a : b)
+KERNEL(max_f64, double, TSR_CLONES, ((a > b) | (a != a)) ? a : b)
 TABLE(max)
 INTS(min, a < b ? a : b)
-KERNEL(min_f32, float, TSR_CLONES, (a < b) | (a != a) ? a : b)
-KERNEL(min_f64, double, TSR_CLONES, (a < b) | (a != a) ? a : b)
+KERNEL(min_f32, float, TSR_CLONES, ((a < b) | (a != a)) ? a : b)
+KERNEL(min_f64, double, TSR_CLONES, ((a < b) | (a != a)) ? a : b)
 TABLE(min)
 INTS(sum, (uint64_t)a + (uint64_t)b)
 KERNEL(sum_f32, float, TSR_CLONES, a + b)
