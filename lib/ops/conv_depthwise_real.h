@@ -74,7 +74,7 @@ static void R(forward)(const struct depthwise *v, int64_t p0, int64_t p1, REAL *
     REAL *phase = work, *flat = work + g->all;
     memset(work, 0, (size_t)v->elements * sizeof *work);
     for (int64_t p = p0; p < p1; p++) {
-        R(phases)(g, (REAL *)(uintptr_t)v->x + p * v->w.in_size, phase, true);
+        R(phases)(g, (REAL *)(uintptr_t)v->x + p * v->w.in_size, 0, phase, 0, 1, true);
         for (int64_t i = 0; i < v->mg; i++) {
             int64_t m = p % v->groups * v->mg + i;
             R(filter)(flat, phase, g->at, (const REAL *)v->weight + m * v->weight_step, v->taps, g->length, false);
@@ -99,7 +99,7 @@ static void R(input_gradient)(const struct depthwise *v, int64_t p0, int64_t p1,
                 R(filter)(phase + f * g->size, flat, g->back + t, weight + t, g->phase_taps[f], g->size, i > 0);
         }
         if (!g->covers) memset(dx, 0, (size_t)v->w.in_size * sizeof *dx);
-        R(phases)(g, dx, phase, false);
+        R(phases)(g, dx, 0, phase, 0, 1, false);
     }
 }
 
@@ -111,7 +111,7 @@ static void R(weight_gradient)(const struct depthwise *v, int64_t c, REAL *work,
     memset(work, 0, (size_t)v->elements * sizeof *work);
     for (int64_t t = 0; t < v->mg * v->taps; t++) sum[t] = 0;
     for (int64_t n = 0; n < v->w.n; n++) {
-        R(phases)(g, (REAL *)(uintptr_t)v->x + (n * v->groups + c) * v->w.in_size, phase, true);
+        R(phases)(g, (REAL *)(uintptr_t)v->x + (n * v->groups + c) * v->w.in_size, 0, phase, 0, 1, true);
         for (int64_t i = 0; i < v->mg; i++) {
             R(rows)(g, (REAL *)(uintptr_t)v->dy + (n * v->m + c * v->mg + i) * v->w.out_size, flat, 0, true);
             R(correlate)(sum + i * v->taps, flat, phase, g->at, v->taps, g->length);

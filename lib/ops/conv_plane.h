@@ -12,6 +12,12 @@
 
 #define TSR_PLANE_SLACK 16 /* elements that may be read behind the phases and behind Y' */
 
+/* What of X a phase holds, from its first row and column on; all of it for depth. */
+struct tsr_phase {
+    int64_t n[3];      /* extent */
+    int64_t from, to;  /* offsets of the first element in X and in the phases */
+};
+
 struct tsr_plane {
     const struct tsr_window *w; /* the out sizes are at least 1 */
     int64_t q[3];               /* extent of a phase */
@@ -24,6 +30,7 @@ struct tsr_plane {
     int64_t *at;                /* [taps]: offset of a tap into the phases */
     int64_t *tap, *back;        /* [taps]: the taps ordered by phase, and their negative offsets in it */
     int64_t *phase_taps;        /* [n_phase]: how many taps read that phase */
+    struct tsr_phase *phase;    /* [n_phase] */
     void *table;
     size_t table_bytes;
 };

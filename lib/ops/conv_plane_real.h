@@ -20,10 +20,15 @@ static inline __attribute__((always_inline)) void R(move)(REAL *restrict to, int
         if (biased) *(R(v) *)(to + (i)) = *(const R(v) *)(from + (i)) + bias;                        \
         else *(R(v) *)(to + (i)) = *(const R(v) *)(from + (i));                                      \
     } while (0)
-    if (n >= 16) {
+    if (n > 32) {
         for (; rows > 0; rows--, to += ts, from += fs) {
             for (int64_t i = 0; i + 16 <= n; i += 16) MOVE(v16, i);
             if (n % 16 != 0) MOVE(v16, n - 16);
+        }
+    } else if (n >= 16) {
+        for (; rows > 0; rows--, to += ts, from += fs) {
+            MOVE(v16, 0);
+            MOVE(v16, n - 16);
         }
     } else if (n >= 8) {
         for (; rows > 0; rows--, to += ts, from += fs) {
@@ -68,39 +73,57 @@ static inline __attribute__((always_inline)) void R(every_second)(REAL *restrict
         for (int64_t i = 0; i < n; i++) to[i] = from[2 * i];
 }
 
-/* Coordinates i in [lo, hi) with (i + pad) % stride == p: the first, their number, the place of the
- * first in its phase. */
-static inline void R(remainder)(int64_t lo, int64_t hi, int64_t pad, int64_t stride, int64_t p, int64_t *first, int64_t *n,
-                                int64_t *place)
+/* to[r * ts + 2 i] = a[r * fs + i] and to[r * ts + 2 i + 1] = b[r * fs + i] for r < rows, i < n. */
+static inline __attribute__((always_inline)) void R(interleave)(REAL *restrict to, int64_t ts, const REAL *restrict a,
+                                                                const REAL *restrict b, int64_t fs, int64_t rows, int64_t n)
 {
-    *first = stride == 1 ? lo : lo + ((p - lo - pad) % stride + stride) % stride;
-    *n = *first >= hi ? 0 : stride == 1 ? hi - lo : (hi - *first + stride - 1) / stride;
-    *place = stride == 1 ? lo + pad : (*first + pad) / stride;
+#define EIGHT(i)                                                                                                   \
+    (*(V16 *)(to + 2 * (i)) = __builtin_shufflevector(*(const R(v8) *)(a + (i)), *(const R(v8) *)(b + (i)), 0, 8, 1, 9, \
+                                                      2, 10, 3, 11, 4, 12, 5, 13, 6, 14, 7, 15))
+    for (; rows > 0; rows--, to += ts, a += fs, b += fs) {
+        for (int64_t i = 0; i + 8 <= n; i += 8) EIGHT(i);
+        if (n >= 8 && n % 8 != 0) EIGHT(n - 8);
+        for (int64_t i = 0; n < 8 && i < n; i++) to[2 * i] = a[i], to[2 * i + 1] = b[i];
+    }
+#undef EIGHT
 }
 
-/* Copies a plane of X into its phases (to phases) or back; what lies between is not touched. */
-TSR_CLONES static void R(phases)(const struct tsr_plane *g, REAL *restrict x, REAL *restrict phase, bool to)
+/* The phases f and f + 1 of a width stride of 2 go back to one plane of X. */
+static inline __attribute__((always_inline)) void R(join)(const struct tsr_plane *g, const struct tsr_phase *f, REAL *x,
+                                                          const REAL *phase, int64_t fs)
+{
+    const struct tsr_phase *a = f[0].from < f[1].from ? f : f + 1, *b = a == f ? f + 1 : f;
+    int64_t n = a->n[2] < b->n[2] ? a->n[2] : b->n[2], rows = f->n[1];
+    if (f[0].n[2] == 0 || f[1].n[2] == 0) a = f[0].n[2] > 0 ? f : f + 1, n = 0;
+    R(interleave)(x + a->from, fs, phase + a->to, phase + b->to, g->q[2], rows, n);
+    for (int64_t h = 0; a->n[2] > n && h < rows; h++)
+        for (int64_t i = n; i < a->n[2]; i++) x[a->from + h * fs + 2 * i] = phase[a->to + h * g->q[2] + i];
+}
+
+/* Copies `count` planes of X (x_step apart) into their phases (step apart), or back where `to` is
+ * false; what lies between is not touched. */
+TSR_CLONES static void R(phases)(const struct tsr_plane *g, REAL *restrict x, int64_t x_step, REAL *restrict phase,
+                                 int64_t step, int64_t count, bool to)
 {
     const struct tsr_window *w = g->w;
-    const int64_t *s = w->stride;
-    for (int64_t f = 0; f < g->n_phase; f++) {
-        int64_t first[3], n[3], place[3];
-        R(remainder)(g->lo[2], g->hi[2], w->pad[2], s[2], f % s[2], &first[2], &n[2], &place[2]);
-        R(remainder)(g->lo[1], g->hi[1], w->pad[1], s[1], f / s[2] % s[1], &first[1], &n[1], &place[1]);
-        R(remainder)(g->lo[0], g->hi[0], w->pad[0], s[0], f / s[2] / s[1], &first[0], &n[0], &place[0]);
-        for (int64_t d = 0; d < n[0]; d++) {
-            REAL *at = phase + f * g->size + ((place[0] + d) * g->q[1] + place[1]) * g->q[2] + place[2];
-            REAL *from = x + ((first[0] + d * s[0]) * w->in[1] + first[1]) * w->in[2] + first[2];
-            int64_t ts = g->q[2], fs = s[1] * w->in[2];
-            if (s[2] == 1 && to) R(move)(at, ts, from, fs, n[1], n[2], false, 0);
-            else if (s[2] == 1) R(move)(from, fs, at, ts, n[1], n[2], false, 0);
-            else if (s[2] == 2 && to) R(every_second)(at, ts, from, fs, n[1], n[2]);
-            else
-                for (int64_t h = 0; h < n[1]; h++, at += ts, from += fs)
-                    for (int64_t i = 0; i < n[2]; i++) {
-                        if (to) at[i] = from[i * s[2]];
-                        else from[i * s[2]] = at[i];
-                    }
-        }
+    int64_t s2 = w->stride[2], ts = g->q[2], fs = w->stride[1] * w->in[2];
+    int64_t t0 = g->q[1] * g->q[2], f0 = w->stride[0] * w->in[1] * w->in[2];
+    for (const struct tsr_phase *f = g->phase; f < g->phase + g->n_phase; f++) {
+        int64_t rows = f->n[1], n = f->n[2];
+        for (int64_t c = 0; c < count; c++)
+            for (int64_t d = 0; d < f->n[0]; d++) {
+                REAL *at = phase + c * step + f->to + d * t0, *from = x + c * x_step + f->from + d * f0;
+                if (s2 == 1 && to) R(move)(at, ts, from, fs, rows, n, false, 0);
+                else if (s2 == 1) R(move)(from, fs, at, ts, rows, n, false, 0);
+                else if (s2 == 2 && to) R(every_second)(at, ts, from, fs, rows, n);
+                else if (s2 == 2) {
+                    if ((f - g->phase) % 2 == 0) R(join)(g, f, x + c * x_step + d * f0, phase + c * step + d * t0, fs);
+                } else
+                    for (int64_t h = 0; h < rows; h++, at += ts, from += fs)
+                        for (int64_t i = 0; i < n; i++) {
+                            if (to) at[i] = from[i * s2];
+                            else from[i * s2] = at[i];
+                        }
+            }
     }
 }

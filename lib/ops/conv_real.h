@@ -10,9 +10,8 @@
 static void R(prepare)(const struct conv *v, const struct block *k, REAL *phase)
 {
     const REAL *x = (const REAL *)v->x + (k->n0 * v->w.c + k->g * v->cg) * v->w.in_size;
-    for (int64_t n = k->n0; n < k->n1; n++, x += v->w.c * v->w.in_size)
-        for (int64_t c = 0; c < v->cg; c++, phase += v->plane.all)
-            R(phases)(&v->plane, (REAL *)(uintptr_t)x + c * v->w.in_size, phase, true);
+    for (int64_t n = k->n0; n < k->n1; n++, x += v->w.c * v->w.in_size, phase += v->cg * v->plane.all)
+        R(phases)(&v->plane, (REAL *)(uintptr_t)x, v->w.in_size, phase, v->plane.all, v->cg, true);
 }
 
 /* Rows [p0, p1) of the columns that the runs cover. Writes up to 15 elements behind each row. */
@@ -118,7 +117,8 @@ static void R(input_gradient)(const struct conv *v, const struct block *k, REAL 
     }
     for (int64_t n = k->n0; n < k->n1; n++, dx += w->c * w->in_size) {
         if (!g->covers) memset(dx, 0, (size_t)(v->cg * w->in_size) * sizeof *dx);
-        for (int64_t c = 0; c < v->cg; c++, phase += g->all) R(phases)(g, dx + c * w->in_size, phase, false);
+        R(phases)(g, dx, w->in_size, phase, g->all, v->cg, false);
+        phase += v->cg * g->all;
     }
 }
 

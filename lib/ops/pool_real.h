@@ -95,7 +95,7 @@ static void R(max_planes)(const struct pooling *v, int64_t p0, int64_t p1, REAL 
     INT *which = v->arg != NULL ? (INT *)(void *)(flat + v->flat) : NULL;
     for (int64_t i = 0; i < g->all; i++) work[i] = LOWEST;
     for (int64_t p = p0; p < p1; p++) {
-        R(phases)(g, (REAL *)(uintptr_t)v->x + p * v->w.in_size, work, true);
+        R(phases)(g, (REAL *)(uintptr_t)v->x + p * v->w.in_size, 0, work, 0, 1, true);
         R(max_flat)(v, flat, which, work);
         R(rows)(g, (REAL *)v->y + p * v->w.out_size, flat, false);
         if (which != NULL) R(places)(v, which, v->arg + p * v->w.out_size);
@@ -125,7 +125,7 @@ static void R(mean_planes)(const struct pooling *v, int64_t p0, int64_t p1, REAL
             y[0] = R(total)(x, v->w.in_size);
             if (v->kind == POOL_MEAN) y[0] /= (REAL)v->w.in_size;
         } else {
-            R(phases)(g, x, work, true);
+            R(phases)(g, x, 0, work, 0, 1, true);
             R(sum_flat)(flat, work, g->at, v->w.kernel_size, g->length);
             if (v->kind == POOL_MEAN) R(divide)(flat, v->count, g->length);
             R(rows)(g, y, flat, false);
@@ -149,7 +149,7 @@ static void R(spread)(const struct pooling *v, REAL *dx, REAL *spread, REAL *wor
     for (int64_t f = 0, t = 0; f < g->n_phase; t += g->phase_taps[f++])
         R(sum_flat)(work + f * g->size, flat, g->back + t, g->phase_taps[f], g->size);
     if (!g->covers) memset(dx, 0, (size_t)v->w.in_size * sizeof *dx);
-    R(phases)(g, dx, work, false);
+    R(phases)(g, dx, 0, work, 0, 1, false);
 }
 
 static void R(backward_planes)(const struct pooling *v, int64_t p0, int64_t p1, REAL *work)
