@@ -20,7 +20,7 @@ static const struct tsr_option options[] = {
     TSR_STRING('m', "model", "FILE", &set.model, "the transmitter, an ONNX model"),
     TSR_CHOICE(0, "mode", "MODE", &set.mode, modes, "a: activations, b: outputs, both (default)"),
     TSR_LIST('l', "layer", "TENSOR", &set.layers, "extract this tensor (repeatable; default: the head's input)"),
-    TSR_STRING(0, "views", "K", &set.views, "derived inputs a sample, or 'auto' by their number (default: 0)"),
+    TSR_STRING(0, "views", "K", &set.views, "derived inputs a sample; 'auto': about 16000 in all, 'rich': 64000 (default: auto for a model's outputs, else 0)"),
     TSR_FLAG(0, "view-activations", &set.view_activations, "extract activations for the views, too"),
     TSR_FLAG(0, "raw", &set.raw, "activations in their own shape, not pooled to a vector"),
     TSR_CHOICE(0, "kind", "KIND", &set.kind, kinds, "what the outputs are; argmax tells only the class (default: auto)"),
@@ -36,17 +36,17 @@ static bool stopped(void) { return tsr_cli_stop != 0; }
 
 static void show(void *arg, int64_t rows) { tsr_progress_update(arg, rows); }
 
+/* Views are what makes few references suffice, so a model's outputs come with them. */
 static enum tsr_status view_count(uint32_t *out, struct tsr_error *err)
 {
     int64_t k = 0;
-    *out = 0;
-    if (set.views == NULL) return TSR_OK;
-    if (strcmp(set.views, "auto") == 0) {
-        *out = TSR_VIEWS_AUTO;
-        return TSR_OK;
+    if (set.views == NULL) *out = set.model != NULL && set.mode != 0 ? TSR_VIEWS_AUTO : 0;
+    else if (strcmp(set.views, "auto") == 0) *out = TSR_VIEWS_AUTO;
+    else if (strcmp(set.views, "rich") == 0) *out = TSR_VIEWS_RICH;
+    else {
+        TSR_TRY(tsr_parse_int("option '--views'", set.views, 0, 100000, &k, err));
+        *out = (uint32_t)k;
     }
-    TSR_TRY(tsr_parse_int("option '--views'", set.views, 0, 100000, &k, err));
-    *out = (uint32_t)k;
     return TSR_OK;
 }
 
@@ -74,6 +74,7 @@ static enum tsr_status settings(struct tsr_cli *cli, struct tsr_transmit_options
         .progress = show,
     };
     TSR_TRY(view_count(&o->views, err));
+    o->views_optional = set.views == NULL;
     if (set.mode == 1) {
         if (set.layers.n > 0) return tsr_fail(err, TSR_E_USAGE, "--layer asks for activations, --mode b for none");
         return TSR_OK;
@@ -190,7 +191,7 @@ static enum tsr_status emit(struct tsr_cli *cli, struct tsr_error *err)
     TSR_TRY(view_count(&views.count, err));
     TSR_GO(status, done, tsr_feed_open(&feed, cli, NULL, cli->argc, cli->argv, err));
     widen(&feed);
-    if (views.count == TSR_VIEWS_AUTO) views.count = tsr_views_auto(feed.count);
+    views.count = tsr_views_count(views.count, feed.count);
     TSR_GO(status, done, tsr_sink_open(set.emit, &out, err));
     do {
         int64_t rows = feed.count > 0 ? feed.count * (1 + (int64_t)views.count) : -1;

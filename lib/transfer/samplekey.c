@@ -29,8 +29,9 @@ void tsr_sample_keys(const struct tsr_tensor *x, size_t n_inputs, struct tsr_key
     }
 }
 
-uint32_t tsr_views_auto(int64_t refs)
+uint32_t tsr_views_count(uint32_t views, int64_t refs)
 {
-    int64_t k = refs > 0 ? 16000 / refs : 8;
+    if (views != TSR_VIEWS_AUTO && views != TSR_VIEWS_RICH) return views;
+    int64_t k = (views == TSR_VIEWS_RICH ? 64000 : 16000) / (refs > 0 ? refs : 1);
     return k < 8 ? 8 : k > 640 ? 640 : (uint32_t)k;
 }

@@ -95,13 +95,15 @@ enum tsr_status tsr_transmitter_new(const struct tsr_graph *g, const struct tsr_
     *out = NULL;
     if (options->n_layers > TSR_MAX_LAYERS)
         return tsr_fail(err, TSR_E_LIMIT, "at most %d layers can be extracted at once", TSR_MAX_LAYERS);
-    if (options->views > 0 && g != NULL && g->n_input != 1)
+    bool several = g != NULL && g->n_input != 1;
+    if (options->views > 0 && several && !options->views_optional)
         return tsr_fail(err, TSR_E_UNSUPPORTED, "views need a model with one input, this one has %zu; use --views 0",
                         g->n_input);
     struct tsr_transmitter *t = tsr_calloc(1, sizeof *t);
     if (t == NULL) return tsr_nomem(err, sizeof *t);
     t->g = g;
     t->opt = *options;
+    if (several) t->opt.views = 0;
     t->w = w;
     struct tsr_session_options so = {.pool = options->pool};
     enum tsr_status status = g != NULL ? find_values(t, err) : foreign_values(t, err);
@@ -249,13 +251,17 @@ static enum tsr_status put_head(struct tsr_transmitter *t, const struct tsr_tens
 
 static enum tsr_status put_views(struct tsr_transmitter *t, const struct tsr_tensor *x, struct tsr_error *err)
 {
-    uint32_t count = t->opt.views == TSR_VIEWS_AUTO ? tsr_views_auto(t->opt.refs > 0 ? t->opt.refs : x->shape.dim[0])
-                                                    : t->opt.views;
+    uint32_t count = tsr_views_count(t->opt.views, t->opt.refs > 0 ? t->opt.refs : x->shape.dim[0]);
     if (count == 0) return TSR_OK;
     struct tsr_json *recipe;
-    TSR_TRY(tsr_views_default(&t->views, x, count, t->opt.seed, err));
+    enum tsr_status status = tsr_views_default(&t->views, x, count, t->opt.seed, err);
+    if (status == TSR_E_UNSUPPORTED && t->opt.views_optional) {
+        t->views.count = 0;
+        return TSR_OK;
+    }
+    TSR_TRY(status);
     TSR_TRY(tsr_views_to_json(&t->views, &recipe, err));
-    enum tsr_status status = tsr_writer_put(t->w, TSR_VIEW, recipe, NULL, 0, err);
+    status = tsr_writer_put(t->w, TSR_VIEW, recipe, NULL, 0, err);
     tsr_json_free(recipe);
     return status;
 }

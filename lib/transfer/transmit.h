@@ -12,7 +12,8 @@
 #include "stream/writer.h"
 #include "train/views.h"
 
-#define TSR_VIEWS_AUTO UINT32_MAX
+#define TSR_VIEWS_AUTO UINT32_MAX       /* about 16000 views in all: clip(16000 / refs, 8, 640) */
+#define TSR_VIEWS_RICH (UINT32_MAX - 1) /* about 64000: clip(64000 / refs, 8, 640) */
 #define TSR_MAX_LAYERS 64
 
 struct tsr_transmit_options {
@@ -31,7 +32,8 @@ struct tsr_transmit_options {
     int64_t classes;            /* of argmax answers of a foreign transmitter */
     bool raw;                   /* activations unpooled, in their own shape */
     bool view_activations;      /* ACTS for the views too */
-    uint32_t views;             /* of each sample; TSR_VIEWS_AUTO: clip(16000 / refs, 8, 640) */
+    uint32_t views;             /* of each sample; TSR_VIEWS_AUTO or TSR_VIEWS_RICH: by their number */
+    bool views_optional;        /* none, rather than a failure, where the inputs have no recipe */
     int64_t refs;               /* samples to come, where known; else 0 */
     bool with_inputs;           /* INPT records */
     enum tsr_dtype dtype;       /* of the rows: F32 F16 BF16 I8 I4 */
@@ -68,7 +70,7 @@ enum tsr_status tsr_emit_block(struct tsr_views *v, const struct tsr_tensor *x, 
  * order, its type name, rank, dimensions (as little-endian u64) and element bytes. */
 void tsr_sample_keys(const struct tsr_tensor *x, size_t n_inputs, struct tsr_key *key);
 
-/* How many views TSR_VIEWS_AUTO means for that many references. */
-uint32_t tsr_views_auto(int64_t refs);
+/* What `views` means for that many references: itself, or by their number. */
+uint32_t tsr_views_count(uint32_t views, int64_t refs);
 
 #endif
