@@ -215,6 +215,12 @@ done:
 static enum tsr_status run(struct tsr_cli *cli, struct tsr_error *err)
 {
     bool foreign = set.outputs != NULL || set.activations.n > 0;
+    if (set.emit != NULL && (set.model != NULL || foreign))
+        return tsr_fail(err, TSR_E_USAGE, "--emit-views writes inputs alone; give it no --model, --outputs or --activations");
+    if (foreign && (set.layers.n > 0 || set.mode != 2))
+        return tsr_fail(err, TSR_E_USAGE, "--layer and --mode choose from a model; of another transmitter all that is given is taken");
+    if (set.classes > 0 && (set.outputs == NULL || set.kind != 3))
+        return tsr_fail(err, TSR_E_USAGE, "--classes goes with --outputs and --kind argmax");
     if (set.emit != NULL) return emit(cli, err);
     if ((set.model != NULL) == foreign)
         return tsr_fail(err, TSR_E_USAGE,

@@ -44,7 +44,8 @@ struct tsr_tokens {
 
 /* Reads one stream. layer: whose hub tokens to take, NULL for the first that comes. Answers and
  * tokens must be complete and in order. TSR_E_CORRUPT, TSR_E_UNSUPPORTED (several streams in
- * one input), TSR_E_MISMATCH (no samples), and what the reader says. */
+ * one input), TSR_E_MISMATCH (no samples),
+ * TSR_E_NOT_FOUND (the layer named), and what the reader says. */
 enum tsr_status tsr_tokens_load(struct tsr_source *source, const char *layer, struct tsr_tokens *t,
                                 struct tsr_error *err) TSR_MUST_USE;
 void tsr_tokens_release(struct tsr_tokens *t);

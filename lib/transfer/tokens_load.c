@@ -277,6 +277,10 @@ enum tsr_status tsr_tokens_load(struct tsr_source *source, const char *layer, st
         status = tsr_fail(err, TSR_E_MISMATCH, "%s: the stream holds no samples", tsr_source_name(source));
         goto done;
     }
+    if (layer != NULL && l.hub_layer == NULL) {
+        status = tsr_fail(err, TSR_E_NOT_FOUND, "the stream has no hub tokens of a layer '%s'", layer);
+        goto done;
+    }
     TSR_GO(status, done, join_out(&l, err));
     TSR_GO(status, done, join_hub(&l, err));
     status = join_inputs(&l, err);

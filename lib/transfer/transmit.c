@@ -14,6 +14,7 @@
 #include "tensor/blas.h"
 #include "train/loss.h"
 
+#include <math.h>
 #include <string.h>
 
 #define BATCH 256
@@ -84,7 +85,8 @@ static enum tsr_status foreign_values(struct tsr_transmitter *t, struct tsr_erro
         t->layer[t->n_layers++] = (struct layer){.id = -1, .name = o->layer[i], .file = o->foreign_layer[i]};
     if (t->kind == TSR_KIND_NONE && o->n_layers == 0)
         return tsr_fail(err, TSR_E_USAGE, "neither outputs nor activations were given");
-    if (t->kind == TSR_KIND_ARGMAX && o->classes < 2)
+    bool told = t->kind == TSR_KIND_ARGMAX && tsr_shape_count(tsr_samples_shape(o->foreign_outputs)) == 1;
+    if (told && o->classes < 2)
         return tsr_fail(err, TSR_E_USAGE, "answers that are classes need to be told how many there are (--classes)");
     return TSR_OK;
 }
@@ -305,6 +307,18 @@ static enum tsr_status put_fingerprint(struct tsr_transmitter *t, const struct l
     return status;
 }
 
+/* Class numbers that a foreign transmitter told. */
+static enum tsr_status check_classes(const struct tsr_transmitter *t, size_t rows, struct tsr_error *err)
+{
+    for (size_t i = 0; i < rows; i++) {
+        float c = t->out.row[i];
+        if (!(c >= 0 && c < (float)t->opt.classes) || c != floorf(c))
+            return tsr_fail(err, TSR_E_CORRUPT, "%s has %g where a class from 0 to %lld is wanted",
+                            tsr_samples_name(t->out.file), (double)c, (long long)(t->opt.classes - 1));
+    }
+    return TSR_OK;
+}
+
 /* OUTS and ACTS of `n` samples (times n_views views from `view` on; 0: the references). */
 static enum tsr_status put_rows(struct tsr_transmitter *t, int64_t n, int64_t view, int64_t n_views,
                                 struct tsr_error *err)
@@ -317,9 +331,12 @@ static enum tsr_status put_rows(struct tsr_transmitter *t, int64_t n, int64_t vi
         if (t->kind == TSR_KIND_ARGMAX && !tells_class(t))
             for (size_t i = 0; i < rows; i++)
                 t->out.row[i] = (float)tsr_argmax(t->out.row + (int64_t)i * t->out.width, t->out.width);
+        if (tells_class(t)) TSR_TRY(check_classes(t, rows, err));
         r.type = TSR_OUTS;
         r.set = tsr_rowset_choose(t->opt.dtype, t->kind, rows, cols, (size_t)t->out.width);
-        TSR_TRY(tsr_rows_put(t->w, &r, t->out.row, err));
+        enum tsr_status status = tsr_rows_put(t->w, &r, t->out.row, err);
+        if (status != TSR_OK)
+            return tsr_error_prefix(err, "outputs for %s of block %lld", view > 0 ? "views" : "samples", (long long)t->block);
     }
     for (size_t i = 0; i < t->n_layers && (view == 0 || t->opt.view_activations); i++) {
         const struct layer *l = &t->layer[i];
@@ -416,8 +433,25 @@ enum tsr_status tsr_transmitter_block(struct tsr_transmitter *t, const struct ts
     return TSR_OK;
 }
 
+/* A foreign answer must have been read to its end. */
+static enum tsr_status check_ended(const struct layer *l, struct tsr_error *err)
+{
+    int64_t got = 0;
+    if (l->file == NULL) return TSR_OK;
+    void *row = tsr_malloc(1, tsr_samples_row_bytes(l->file));
+    if (row == NULL) return tsr_nomem(err, tsr_samples_row_bytes(l->file));
+    enum tsr_status status = tsr_samples_read(l->file, 1, row, &got, err);
+    tsr_free(row);
+    if (status == TSR_OK && got > 0)
+        return tsr_fail(err, TSR_E_MISMATCH, "%s has more rows than there are samples and views that it answers",
+                        tsr_samples_name(l->file));
+    return status;
+}
+
 enum tsr_status tsr_transmitter_finish(struct tsr_transmitter *t, struct tsr_error *err)
 {
     if (!t->began) return tsr_fail(err, TSR_E_MISMATCH, "the reference set is empty");
+    TSR_TRY(check_ended(&t->out, err));
+    for (size_t i = 0; i < t->n_layers; i++) TSR_TRY(check_ended(&t->layer[i], err));
     return tsr_writer_finish(t->w, err);
 }

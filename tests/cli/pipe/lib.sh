@@ -31,4 +31,4 @@ npy_header() { # DTYPE SHAPE, for example '<f2' '400, 6, 32'
 }
 # samples FROM COUNT: the elements of that many references
 samples() { tail -c +$((129 + $1 * row)) "$refs" | head -c $(($2 * row)); }
-nothing_left() { for f; do test ! -e "$f" || not_ok "$f was left behind"; done; }
+nothing_left() { for left; do test ! -e "$left" || not_ok "$left was left behind"; done; }
