@@ -246,7 +246,9 @@ static enum tsr_status prepare(struct teacher *t, const struct tsr_tensor *refs,
     size_t n = 0;
     if (t->opt->outputs) t->want[n++] = t->has_head ? t->head.logits : t->g->output[0];
     if (t->opt->hub) t->want[n++] = t->head.features;
-    TSR_TRY(tsr_lesson_init(&t->lesson, k, refs, key, 0.1, true, t->opt->seed, err));
+    /* Views without hub tokens teach nothing where only those are learnt. */
+    bool views = t->opt->outputs || k->hub_rows == k->rows;
+    TSR_TRY(tsr_lesson_init(&t->lesson, k, refs, key, 0.1, views, t->opt->seed, err));
     TSR_TRY(tsr_params_init(&t->params, t->g, err));
     struct tsr_session_options so = {.pool = t->opt->pool, .training = true, .seed = t->opt->seed};
     int32_t keep[3] = {t->want[0], t->want[n - 1], t->has_head ? t->head.features : t->want[0]};
