@@ -165,8 +165,7 @@ static enum tsr_status take_record(struct loader *l, const struct tsr_record *re
                             "the input holds more than one stream; merge them with tessera-merge first");
         return take_head(l, rec, err);
     case TSR_VIEW:
-        if (l->views_known || l->t->n_block > 0)
-            return tsr_fail(err, TSR_E_CORRUPT, "the recipe of the views is doubled or comes after the first keys");
+        if (l->views_known) return tsr_fail(err, TSR_E_CORRUPT, "the stream has two recipes of views");
         l->views_known = true;
         return tsr_views_from_json(&l->t->views, rec->meta, err);
     case TSR_KEYS: return take_keys(l, rec, err);

@@ -150,6 +150,7 @@ static const struct {
     {"NBKHE", NULL, TSR_OK},
     {"NBKHE", "fc", TSR_OK},
     {"LVKOE", NULL, TSR_OK}, /* views that nobody answered */
+    {"LKVOoE", NULL, TSR_OK},
     {"AKCE", NULL, TSR_OK},
     {"LVBKOoHE", NULL, TSR_OK}, /* hub tokens for the samples alone */
     {"NBKHE", "fc2", TSR_E_NOT_FOUND},
@@ -164,7 +165,7 @@ static const struct {
     {"LKOKPE", NULL, TSR_E_CORRUPT},
     {"LKOoE", NULL, TSR_E_CORRUPT},
     {"LVVKOoE", NULL, TSR_E_CORRUPT},
-    {"LKVOoE", NULL, TSR_E_CORRUPT},
+    {"LKoVOE", NULL, TSR_E_CORRUPT},
     {"LVKO1E", NULL, TSR_E_CORRUPT},
     {"LVKO2E", NULL, TSR_E_CORRUPT},
     {"LVKO21E", NULL, TSR_E_CORRUPT},
