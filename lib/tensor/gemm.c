@@ -1,4 +1,5 @@
 #include "tensor/gemm_isa.h"
+#include "tensor/vmath.h"
 
 #include <stdatomic.h>
 #include <string.h>
@@ -6,6 +7,7 @@
 enum {
     PANEL = 64,      /* columns of the largest packed panel of B */
     LANE = 16,       /* stride of packed rows of A: at least the tallest tile */
+    FEW = 12,        /* columns that are better made rows */
     TALL = 16        /* packed tiles of A: they stay in the second-level cache */
 };
 
@@ -110,6 +112,18 @@ static void direct(const struct tsr_gemm_isa *isa, const struct tsr_gemm *g, con
     } while (p < g->k);
 }
 
+/* to[q * LANE + x] = from[q * fs + x] for x < m. */
+static void pack_columns(int64_t k, int64_t m, const float *from, int64_t fs, float *to)
+{
+    if (m == 14) /* sizes known to the compiler are a few moves */
+        for (int64_t q = 0; q < k; q++) memcpy(to + q * LANE, from + q * fs, 14 * sizeof *to);
+    else if (m == 6)
+        for (int64_t q = 0; q < k; q++) memcpy(to + q * LANE, from + q * fs, 6 * sizeof *to);
+    else
+        for (int64_t q = 0; q < k; q++)
+            for (int64_t x = 0; x < m; x++) to[q * LANE + x] = from[q * fs + x];
+}
+
 /* The same for large operands: A and B are packed, block by block, so that every line of memory
  * is read once and in order. Sums as in direct(). */
 static void blocked(const struct tsr_gemm_isa *isa, const struct tsr_gemm *g, const float *a, const float *b, float *c,
@@ -128,9 +142,7 @@ static void blocked(const struct tsr_gemm_isa *isa, const struct tsr_gemm *g, co
                 float *to = rows + t * TSR_GEMM_KC * LANE;
                 int64_t m = end_i - r < mr ? end_i - r : mr;
                 if (!g->ta) isa->transpose(k, m, a + r * g->lda + p, g->lda, to, LANE);
-                else
-                    for (int64_t q = 0; q < k; q++)
-                        for (int64_t x = 0; x < m; x++) to[q * LANE + x] = a[(p + q) * g->lda + r + x];
+                else pack_columns(k, m, a + p * g->lda + r, g->lda, to);
             }
             for (int64_t j = j0; j < j1;) {
                 int64_t vectors = (j1 - j + vl - 1) / vl, log_nv = widest;
@@ -150,17 +162,41 @@ static void blocked(const struct tsr_gemm_isa *isa, const struct tsr_gemm *g, co
     }
 }
 
-static void block(const struct tsr_gemm_isa *isa, const struct tsr_gemm *g, const float *a, const float *b, float *c,
-                  int64_t i0, int64_t i1, int64_t j0, int64_t j1)
+/* Few columns, A transposed: C' = B' A' has long rows, where C would leave vectors empty. The sums
+ * are the same, the result is turned. Where beta is 0 and the bias is one of the two. */
+static void turned(const struct tsr_gemm_isa *isa, const struct tsr_gemm *g, const float *a, const float *b, float *c,
+                   int64_t i0, int64_t i1, int64_t j0, int64_t j1)
 {
+    _Alignas(64) float sums[FEW * PANEL], rows[PANEL * LANE];
+    struct tsr_gemm t = *g;
+    int64_t n = j1 - j0;
+    t.ta = !g->tb, t.tb = false, t.lda = g->ldb, t.ldb = g->lda, t.ldc = PANEL, t.m = n;
+    t.bias_m = g->bias_n != NULL ? g->bias_n + j0 : NULL;
+    for (int64_t i = i0; i < i1; i += PANEL) {
+        int64_t m = i1 - i < PANEL ? i1 - i : PANEL;
+        t.bias_n = g->bias_m != NULL ? g->bias_m + i : NULL;
+        direct(isa, &t, b + (g->tb ? j0 * g->ldb : j0), a + i, sums, 0, n, 0, m);
+        isa->transpose(m, n, sums, PANEL, rows, LANE);
+        for (int64_t r = 0; r < m; r++)
+            for (int64_t j = 0; j < n; j++) c[(i + r) * g->ldc + j0 + j] = rows[r * LANE + j];
+    }
+}
+
+static void block(const struct tsr_gemm *g, const float *a, const float *b, float *c, int64_t i0, int64_t i1, int64_t j0,
+                  int64_t j1)
+{
+    const struct tsr_gemm_isa *isa = kernels();
     /* Packing pays once A is used often and no longer stays in the cache. */
     if (j1 - j0 >= 192 && i1 - i0 >= 64 && g->k >= 64 && (i1 - i0) * g->k > 65536) blocked(isa, g, a, b, c, i0, i1, j0, j1);
+    else if (g->ta && j1 - j0 <= FEW && i1 - i0 >= 48 && g->beta == 0 && (g->bias_n == NULL || g->bias_m == NULL))
+        turned(isa, g, a, b, c, i0, i1, j0, j1);
     else direct(isa, g, a, b, c, i0, i1, j0, j1);
+    for (int64_t i = i0; g->gelu && i < i1; i++) tsr_vgelu(j1 - j0, c + i * g->ldc + j0, c + i * g->ldc + j0);
 }
 
 static void whole(const struct tsr_gemm *g, int64_t x)
 {
-    block(kernels(), g, g->a + x * g->stride_a, g->b + x * g->stride_b, g->c + x * g->stride_c, 0, g->m, 0, g->n);
+    block(g, g->a + x * g->stride_a, g->b + x * g->stride_b, g->c + x * g->stride_c, 0, g->m, 0, g->n);
 }
 
 /* How a product is cut for the pool; the bits do not depend on it. */
@@ -182,7 +218,7 @@ static void task(void *arg, int64_t i, int worker)
     }
     int64_t i0 = i / t->right * t->rows, j0 = i % t->right * t->columns;
     int64_t i1 = i0 + t->rows < g->m ? i0 + t->rows : g->m, j1 = j0 + t->columns < g->n ? j0 + t->columns : g->n;
-    block(kernels(), g, g->a, g->b, g->c, i0, i1, j0, j1);
+    block(g, g->a, g->b, g->c, i0, i1, j0, j1);
 }
 
 void tsr_gemm_run(const struct tsr_gemm *g, struct tsr_pool *pool)
@@ -218,7 +254,7 @@ void tsr_sgemm(bool ta, bool tb, int64_t m, int64_t n, int64_t k, float alpha, c
 {
     const struct tsr_gemm g = {.ta = ta, .tb = tb, .m = m, .n = n, .k = k, .alpha = alpha, .beta = beta, .a = a,
                                .b = b, .c = c, .lda = lda, .ldb = ldb, .ldc = ldc};
-    if (m > 0 && n > 0) block(kernels(), &g, a, b, c, 0, m, 0, n);
+    if (m > 0 && n > 0) block(&g, a, b, c, 0, m, 0, n);
 }
 
 void tsr_gemm_transpose(int64_t k, int64_t n, const float *from, int64_t fs, float *to, int64_t ts)

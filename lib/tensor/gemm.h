@@ -18,7 +18,7 @@
  * C overlaps neither A nor B. Zero-initialise, then set what is needed: alpha 0 is alpha 0. */
 struct tsr_gemm {
     bool ta, tb;
-    bool relu;              /* max(., 0) at the end; NaN stays */
+    bool relu, gelu;        /* at the end: max(., 0) where NaN stays; x Phi(x) as tsr_vgelu */
     int64_t m, n, k;
     float alpha, beta;
     const float *a, *b;

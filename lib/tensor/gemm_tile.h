@@ -12,8 +12,10 @@
 
 #ifdef __clang__
 #define UNROLL _Pragma("unroll")
+#define UNROLL_STEPS _Pragma("unroll 4")
 #else
 #define UNROLL _Pragma("GCC unroll 16")
+#define UNROLL_STEPS _Pragma("GCC unroll 4") /* short loops are foreseen to their end */
 #endif
 
 TARGET static inline __attribute__((always_inline)) void
@@ -26,6 +28,7 @@ tile(bool columns, int mr, int nv, int64_t k, const float *a, int64_t as, const 
         UNROLL
         for (int j = 0; j < nv; j++) sum[i][j] = ZERO();
     }
+    UNROLL_STEPS
     for (int64_t p = 0; p < k; p++) {
         V row[TSR_TILE_WIDE];
         UNROLL

@@ -73,6 +73,7 @@ static void check(struct product *t)
                 if (g->bias_n) sum += (double)t->bias_n[j];
                 if (g->bias_m) sum += (double)t->bias_m[i];
                 if (g->relu && sum < 0) sum = 0;
+                if (g->gelu) sum = sum / 2 * (1 + erf(sum / sqrt(2)));
                 ck_assert_msg(fabs(got - sum) <= 2e-6 * size + 1e-6, "%s %lldx%lldx%lld ta %d tb %d [%lld,%lld] is %g, not %g",
                               tsr_gemm_kernel(), (long long)g->m, (long long)g->n, (long long)g->k, g->ta, g->tb,
                               (long long)i, (long long)j, got, sum);
@@ -82,7 +83,7 @@ static void check(struct product *t)
 static const int sizes[][3] = {{1, 1, 1},    {1, 17, 3},   {2, 130, 5},  {3, 256, 7},   {4, 64, 16},   {5, 15, 33},
                                {6, 65, 8},   {7, 31, 2},   {13, 10, 40}, {14, 32, 64},  {15, 33, 9},   {16, 16, 16},
                                {29, 48, 31}, {64, 10, 28}, {43, 7, 300}, {1, 40, 520},  {17, 64, 257}, {2, 2, 0},
-                               {8, 8, 8},    {12, 20, 1},  {30, 96, 4},  {70, 200, 70}, {3, 129, 11}};
+                               {8, 8, 8},    {12, 20, 1},  {30, 96, 4},  {70, 200, 70}, {3, 129, 11}, {77, 12, 30}, {64, 1, 270}};
 
 static void for_every_kernel(void (*fn)(void))
 {
@@ -116,6 +117,8 @@ static void values(void)
         make(&t, 261, 217, 270, mode & 1, mode & 2, 1, 1);
         t.g.bias_n = t.bias_n, t.g.bias_m = t.bias_m, t.g.relu = true, t.g.beta = 1;
         check(&t);
+        t.g.relu = false, t.g.gelu = true;
+        check(&t);
         drop(&t);
         make(&t, 13, 18, 21, mode & 1, mode & 2, 2, 5);
         check(&t);
@@ -130,13 +133,13 @@ END_TEST
 /* Bits of the whole product against those of its pieces, one by one. */
 static void cuts(void)
 {
-    static const int shape[][3] = {{150, 230, 300}, {33, 70, 40}, {270, 200, 600}};
+    static const int shape[][3] = {{150, 230, 300}, {33, 70, 40}, {270, 200, 600}, {149, 11, 300}};
     struct product t;
     for (size_t s = 0; s < sizeof shape / sizeof shape[0]; s++)
         for (int mode = 0; mode < 4; mode++) {
             make(&t, shape[s][0], shape[s][1], shape[s][2], mode & 1, mode & 2, 0, 1);
-            t.g.beta = 0.5F;
-            t.g.bias_n = t.bias_n, t.g.bias_m = t.bias_m;
+            t.g.beta = s == 3 ? 0 : 0.5F;
+            t.g.bias_n = t.bias_n, t.g.bias_m = s == 3 ? NULL : t.bias_m, t.g.gelu = mode == 2;
             run(&t, NULL);
             float *all = tsr_memdup(t.c, t.nc * sizeof *all);
             ck_assert(all != NULL);
@@ -147,7 +150,7 @@ static void cuts(void)
                     g.m = i + mi < t.g.m ? mi : t.g.m - i, g.n = j + nj < t.g.n ? nj : t.g.n - j;
                     g.a = t.g.a + (g.ta ? i : i * g.lda), g.b = t.g.b + (g.tb ? j * g.ldb : j);
                     g.c = t.c + i * g.ldc + j;
-                    g.bias_n = t.bias_n + j, g.bias_m = t.bias_m + i;
+                    g.bias_n = t.bias_n + j, g.bias_m = s == 3 ? NULL : t.bias_m + i;
                     tsr_gemm_run(&g, NULL);
                 }
             ck_assert_msg(memcmp(all, t.c, t.nc * sizeof *all) == 0, "%s: the cut shows (mode %d)", tsr_gemm_kernel(), mode);
