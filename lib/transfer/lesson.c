@@ -6,6 +6,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#define MOST_HELD 2000 /* rows held out of the largest lessons: enough to compare by */
+
 struct keyed {
     struct tsr_key key;
     uint32_t at;
@@ -99,7 +101,7 @@ enum tsr_status tsr_lesson_init(struct tsr_lesson *l, const struct tsr_tokens *t
     tsr_rng_init(&rng, seed, 0x6c6573736f6e);
     tsr_rng_shuffle(&rng, l->row, l->n);
     if (l->n >= 10) {
-        l->held = (uint32_t)(held_share * (double)l->n);
+        l->held = (uint32_t)(held_share * (double)(l->n < MOST_HELD * 10 ? l->n : MOST_HELD * 10));
         if (l->held == 0 && held_share > 0) l->held = 1;
     }
     return TSR_OK;

@@ -16,7 +16,8 @@ struct tsr_lesson {
     struct tsr_tensor batch;       /* input of the last batch */
 };
 
-/* Joins by key. held_share of the rows (0.1, say) are held out, at least one where there are ten.
+/* Joins by key. held_share of the rows (0.1, say) are held out, at least one where there are ten,
+ * a share of 20000 where there are more.
  * with_views false: reference rows only. */
 enum tsr_status tsr_lesson_init(struct tsr_lesson *l, const struct tsr_tokens *tokens, const struct tsr_tensor *refs,
                                 const struct tsr_key *key, double held_share, bool with_views, uint64_t seed,

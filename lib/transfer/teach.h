@@ -20,6 +20,7 @@ struct tsr_teach_options {
     float temperature;   /* T */
     int64_t steps, batch;
     struct tsr_rate_choice rate; /* the candidates, and the length of a trial */
+    int64_t looks;       /* how often the held-out loss is taken; the best weights are kept */
     float ema;
     float retain;        /* weight of the receiver's own first outputs; 0: none */
     bool keep_zeros;     /* weights that are 0 stay 0 */
