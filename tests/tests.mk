@@ -46,7 +46,7 @@ check-long: check-deps
 # A build of its own, with coverage feedback and the sanitizers.
 fuzz:
 	@command -v clang >/dev/null || { echo "make fuzz needs clang" >&2; exit 1; }
-	+@$(MAKE) --no-print-directory CC=clang BUILD=build/fuzz SANITIZE=address,undefined \
+	+@$(MAKE) --no-print-directory CC=clang BUILD=build/fuzz SANITIZE=address,undefined OPT=-O1 \
 	    CFLAGS="-g -fsanitize=fuzzer-no-link" FUZZ_LINK=-fsanitize=fuzzer fuzz-targets
 	@tests/fuzz/run.sh build/fuzz $(FUZZ_SECONDS)
 

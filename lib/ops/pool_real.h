@@ -39,7 +39,7 @@ TSR_CLONES static void R(max_only)(REAL *restrict y, const REAL *restrict x, int
 {
     for (int64_t j = 0; j < n; j++) {
         REAL v = x[j];
-        y[j] = (v > y[j]) | (v != v) ? v : y[j];
+        y[j] = ((v > y[j]) | (v != v)) ? v : y[j];
     }
 }
 
