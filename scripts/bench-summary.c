@@ -272,7 +272,7 @@ static void print_group(const struct group *g)
     }
     printf("  %-38s", "pairs better than");
     for (int c = BEFORE; c < FULL; c++)
-        if (!isnan(mean[c])) printf(" %s %zu of %zu%s", names[c], count_above(g, c), g->n_pairs, c + 1 < FULL ? "," : "");
+        if (!isnan(mean[c])) printf("%s%s %zu of %zu", c > BEFORE ? ", " : " ", names[c], count_above(g, c), g->n_pairs);
     printf("\n");
     print_share(g, RECOVERED, "full / teacher");
     print_share(g, CEILING, "full / lower of teacher and own ceiling");
