@@ -126,6 +126,7 @@ START_TEST(conv_cases)
     ot_run(&t);
     check_values(&t, &cases[_i]);
     ot_check_all(&t, 2e-5);
+    ot_memory_torture(&t);
     ot_free(&t);
 }
 END_TEST
@@ -201,6 +202,7 @@ START_TEST(transpose_gradients)
         else ot_in_random(&t, TSR_F32, OT_S(4, 3, 3, 2), -1, 1);
         if (variant != 3) ot_in_random(&t, TSR_F32, OT_S(variant == 1 ? 6 : variant == 2 ? 4 : 3), -1, 1);
         ot_check_all(&t, 2e-5);
+        ot_memory_torture(&t);
         ot_free(&t);
     }
 }

@@ -32,6 +32,7 @@ START_TEST(gemm_gradients)
             ot_in_random(&t, TSR_F32, tb ? OT_S(5, 6) : OT_S(6, 5), -1, 1);
             if (c >= 0) ot_in_random(&t, TSR_F32, bias[c], -1, 1);
             ot_check_all(&t, 1e-5);
+            ot_memory_torture(&t);
             ot_free(&t);
         }
 }
@@ -91,6 +92,7 @@ START_TEST(matmul_gradients)
         ot_run(&t);
         ot_expect_shape(&t, 0, TSR_F32, cut(cases[i].rc, cases[i].c));
         ot_check_all(&t, 1e-5);
+        ot_memory_torture(&t);
         ot_free(&t);
     }
 }

@@ -31,6 +31,7 @@ START_TEST(layer_gradients)
             if (variant & 1) ot_in_random(&t, TSR_F32, p, -1, 1);
             if (variant & 2) t.skip_out[1] = t.skip_out[2] = true;
             ot_check_all(&t, 2e-5);
+            ot_memory_torture(&t);
             t.zero_gout[0] = variant == 0;
             if (t.zero_gout[0]) ot_gradcheck(&t);
             ot_free(&t);
@@ -48,6 +49,7 @@ START_TEST(rms_gradients)
         ot_in_random(&t, TSR_F32, OT_S(3, 4, 19), -1, 1);
         ot_in_random(&t, TSR_F32, p, 0.5, 1.5);
         ot_check_all(&t, 2e-5);
+        ot_memory_torture(&t);
         ot_free(&t);
     }
 }
@@ -63,6 +65,7 @@ START_TEST(instance_and_group_gradients)
         ot_in_random(&t, TSR_F32, OT_S(kind == 2 ? 2 : 4), 0.5, 1.5);
         ot_in_random(&t, TSR_F32, OT_S(kind == 2 ? 2 : 4), -1, 1);
         ot_check_all(&t, 2e-5);
+        ot_memory_torture(&t);
         ot_free(&t);
     }
 }
@@ -89,6 +92,7 @@ START_TEST(batch_gradients)
             if (train) ot_int(&t, "training_mode", 1), t.no_grad[3] = t.no_grad[4] = true;
             if (i == 1) ot_float_agrees(&t, 2e-5), ot_threads_agree(&t);
             else ot_check_all(&t, 2e-5);
+            ot_memory_torture(&t);
             ot_free(&t);
         }
 }
@@ -125,6 +129,7 @@ START_TEST(lrn_and_lp_gradients)
         ot_float(&t, "alpha", 0.5);
         ot_in_random(&t, TSR_F32, OT_S(3, 6, 2, 3), -1, 1);
         ot_check_all(&t, 1e-5);
+        ot_memory_torture(&t);
         ot_free(&t);
     }
     for (int p = 1; p <= 2; p++)
@@ -135,6 +140,7 @@ START_TEST(lrn_and_lp_gradients)
             ot_int(&t, "p", p);
             ot_in_apart(&t, TSR_F32, OT_S(4, 3, 5), -1, 1);
             ot_check_all(&t, 1e-5);
+            ot_memory_torture(&t);
             ot_free(&t);
         }
 }

@@ -133,6 +133,7 @@ START_TEST(gradients)
             struct optest t;
             pool2d(&t, ops[o], variant);
             ot_check_all(&t, 1e-5);
+            ot_memory_torture(&t);
             ot_free(&t);
         }
 }
@@ -149,6 +150,7 @@ START_TEST(global_gradients)
         ot_run(&t);
         ot_expect_shape(&t, 0, TSR_F32, OT_S(2, 3, 1, 1));
         ot_check_all(&t, 1e-5);
+        ot_memory_torture(&t);
         ot_free(&t);
     }
 }
@@ -165,6 +167,7 @@ START_TEST(three_dimensions)
         ot_ints(&t, "pads", 6, 0, 1, 1, 1, 1, 0);
         ot_in_apart(&t, TSR_F32, OT_S(1, 2, 3, 4, 5), -1, 1);
         ot_check_all(&t, 1e-5);
+        ot_memory_torture(&t);
         ot_free(&t);
     }
 }
