@@ -16,6 +16,8 @@
 enum { CHANNELS = 64, SLICE = 256 }; /* a task takes at most so many; elements activated at once */
 enum activation { PLAIN, RELU, GELU };
 
+enum moment { MOMENT_SUM, MOMENT_SQUARE, MOMENT_PRODUCT };
+
 struct bn {
     int64_t n, c, space; /* X[n, c, space] */
     int64_t step;        /* channels a task */
@@ -63,15 +65,25 @@ static void activation_gradient_f64(enum activation act, double *g, const double
 #define REAL float
 #define R(name) name##_f32
 #define SQRT sqrtf
+#include "ops/vec_real.h"
 #include "ops/batchnorm_real.h"
 #undef REAL
+#undef V16
+#undef AT16
+#undef FROM16
+#undef LANES16
 #undef R
 #undef SQRT
 #define REAL double
 #define R(name) name##_f64
 #define SQRT sqrt
+#include "ops/vec_real.h"
 #include "ops/batchnorm_real.h"
 #undef REAL
+#undef V16
+#undef AT16
+#undef FROM16
+#undef LANES16
 #undef R
 #undef SQRT
 

@@ -22,6 +22,7 @@ struct depthwise {
 
 #define REAL float
 #define R(name) name##_f32
+#include "ops/vec_real.h"
 #include "ops/conv_plane_real.h"
 #include "ops/conv_depthwise_real.h"
 #undef REAL
@@ -29,8 +30,10 @@ struct depthwise {
 #undef V16
 #undef AT16
 #undef FROM16
+#undef LANES16
 #define REAL double
 #define R(name) name##_f64
+#include "ops/vec_real.h"
 #include "ops/conv_plane_real.h"
 #include "ops/conv_depthwise_real.h"
 #undef REAL
@@ -38,6 +41,7 @@ struct depthwise {
 #undef V16
 #undef AT16
 #undef FROM16
+#undef LANES16
 
 static enum tsr_status prepare(struct tsr_op_ctx *ctx, const struct tsr_conv *from, struct depthwise *v)
 {

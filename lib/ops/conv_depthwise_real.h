@@ -27,10 +27,6 @@ TSR_CLONES static void R(filter)(REAL *restrict y, const REAL *restrict x, const
     }
 }
 
-#define LANES(v)                                                                             \
-    ((((v)[0] + (v)[8]) + ((v)[4] + (v)[12]) + (((v)[2] + (v)[10]) + ((v)[6] + (v)[14]))) +  \
-     (((v)[1] + (v)[9]) + ((v)[5] + (v)[13]) + (((v)[3] + (v)[11]) + ((v)[7] + (v)[15]))))
-
 /* sum[t] += sum over j < n of dy[j] * x[at[t] + j]; dy is 0 in the up to 15 elements behind. */
 TSR_CLONES static void R(correlate)(double *restrict sum, const REAL *restrict dy, const REAL *restrict x,
                                     const int64_t *restrict at, int64_t taps, int64_t n)
@@ -45,18 +41,16 @@ TSR_CLONES static void R(correlate)(double *restrict sum, const REAL *restrict d
             b += v * FROM16(q + j);
             c += v * FROM16(r + j);
         }
-        sum[t] += (double)LANES(a);
-        sum[t + 1] += (double)LANES(b);
-        sum[t + 2] += (double)LANES(c);
+        sum[t] += (double)LANES16(a);
+        sum[t + 1] += (double)LANES16(b);
+        sum[t + 2] += (double)LANES16(c);
     }
     for (; t < taps; t++) {
         V16 a = {0};
         for (int64_t j = 0; j < n; j += 16) a += FROM16(dy + j) * FROM16(x + at[t] + j);
-        sum[t] += (double)LANES(a);
+        sum[t] += (double)LANES16(a);
     }
 }
-#undef LANES
-
 /* A plane of Y, row by row, to or from the flat rows of q[2]; adds `bias` on the way out. */
 TSR_CLONES static void R(rows)(const struct tsr_plane *g, REAL *restrict y, REAL *restrict flat, REAL bias, bool to)
 {

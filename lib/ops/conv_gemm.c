@@ -100,6 +100,7 @@ static void transpose_f64(int64_t k, int64_t n, const double *from, int64_t fs, 
 #define R(name) name##_f32
 #define GEMM tsr_sgemm
 #define TRANSPOSE tsr_gemm_transpose
+#include "ops/vec_real.h"
 #include "ops/conv_plane_real.h"
 #include "ops/conv_real.h"
 #undef REAL
@@ -110,11 +111,13 @@ static void transpose_f64(int64_t k, int64_t n, const double *from, int64_t fs, 
 #undef V16
 #undef AT16
 #undef FROM16
+#undef LANES16
 #define REAL double
 #define INT int64_t
 #define R(name) name##_f64
 #define GEMM tsr_blas_dgemm
 #define TRANSPOSE transpose_f64
+#include "ops/vec_real.h"
 #include "ops/conv_plane_real.h"
 #include "ops/conv_real.h"
 

@@ -1,14 +1,5 @@
-/* conv_plane_real.h - copies between X and its phases, and vectors of 16, over REAL. Included
- * with R(name) naming the function before the kernels that use it. */
-
-/* 16, 8, 4 and 2 elements, anywhere in memory. */
-typedef REAL R(v16) __attribute__((vector_size(16 * sizeof(REAL)), aligned(sizeof(REAL)), may_alias));
-typedef REAL R(v8) __attribute__((vector_size(8 * sizeof(REAL)), aligned(sizeof(REAL)), may_alias));
-typedef REAL R(v4) __attribute__((vector_size(4 * sizeof(REAL)), aligned(sizeof(REAL)), may_alias));
-typedef REAL R(v2) __attribute__((vector_size(2 * sizeof(REAL)), aligned(sizeof(REAL)), may_alias));
-#define V16 R(v16)
-#define AT16(p) (*(V16 *)(p))
-#define FROM16(p) (*(const V16 *)(p))
+/* conv_plane_real.h - copies between X and its phases over REAL. Included after ops/vec_real.h with
+ * R(name) naming the function, before the kernels that use it. */
 
 /* to[r * ts + i] = from[r * fs + i] + bias for r < rows, i < n. The last vector of a row overlaps the
  * one before, so that nothing beyond n is touched. */

@@ -47,6 +47,7 @@ static int32_t first_place(const struct tsr_window *w, int64_t d, int64_t h, int
 #define R(name) name##_f32
 #define LOWEST (-INFINITY)
 #define IS_NAN(v) ((v) != (v))
+#include "ops/vec_real.h"
 #include "ops/conv_plane_real.h"
 #include "ops/pool_max.h"
 #include "ops/pool_real.h"
@@ -57,10 +58,12 @@ static int32_t first_place(const struct tsr_window *w, int64_t d, int64_t h, int
 #undef V16
 #undef AT16
 #undef FROM16
+#undef LANES16
 #define REAL double
 #define INT int64_t
 #define R(name) name##_f64
 #define LOWEST ((double)-INFINITY)
+#include "ops/vec_real.h"
 #include "ops/conv_plane_real.h"
 #include "ops/pool_max.h"
 #include "ops/pool_real.h"

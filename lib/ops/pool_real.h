@@ -8,8 +8,7 @@ TSR_CLONES static REAL R(total)(const REAL *restrict x, int64_t n)
     int64_t i = 0;
     for (; i + 16 <= n; i += 16) s += FROM16(x + i);
     for (int l = 0; i < n; i++, l++) s[l] += x[i];
-    return (((s[0] + s[8]) + (s[4] + s[12])) + ((s[2] + s[10]) + (s[6] + s[14]))) +
-           (((s[1] + s[9]) + (s[5] + s[13])) + ((s[3] + s[11]) + (s[7] + s[15])));
+    return LANES16(s);
 }
 
 /* y[j] = sum over taps of x[at[t] + j] for j < n, in whole steps of 16. */
