@@ -191,12 +191,14 @@ static enum tsr_status emit(struct tsr_cli *cli, struct tsr_error *err)
     TSR_TRY(view_count(&views.count, err));
     TSR_GO(status, done, tsr_feed_open(&feed, cli, NULL, cli->argc, cli->argv, err));
     widen(&feed);
-    views.count = tsr_views_count(views.count, feed.count);
     TSR_GO(status, done, tsr_sink_open(set.emit, &out, err));
     do {
-        int64_t rows = feed.count > 0 ? feed.count * (1 + (int64_t)views.count) : -1;
+        int64_t due = feed.count;
         TSR_GO(status, done, tsr_cli_poll(err));
         TSR_GO(status, done, tsr_feed_next(&feed, TSR_BLOCK_ROWS, x, &m, err));
+        /* As tsr_transmitter_block: by the first block where the number is not known before. */
+        if (!begun) views.count = tsr_views_count(views.count, due > 0 ? due : m);
+        int64_t rows = due > 0 ? due * (1 + (int64_t)views.count) : -1;
         if (!begun) TSR_GO(status, done, tsr_npy_begin(&npy, out, x[0].dtype, &feed.in[0].shape, rows, err));
         begun = true;
         if (m > 0) TSR_GO(status, done, tsr_emit_block(&views, &x[0], &npy, err));

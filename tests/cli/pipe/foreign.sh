@@ -7,7 +7,7 @@ export_of() { tessera-inspect --export "$1" -o "$3" "$2"; }
 # what the views' answers are, whoever gave them: the model itself answers its own views
 expect 0 tessera-extract --emit-views views.npy --views 3 "$refs"
 tessera-extract -m teacher.onnx --views 3 "$refs" > own.tsr
-tessera-extract -m teacher.onnx views.npy > flat.tsr
+tessera-extract -m teacher.onnx --views 0 views.npy > flat.tsr
 export_of outputs flat.tsr answers.npy
 expect 0 tessera-extract --outputs answers.npy --views 3 -o foreign.tsr "$refs"
 export_of outputs own.tsr own.npy
@@ -22,15 +22,15 @@ same own.onnx foreign.onnx
 tessera-extract --emit-views other.npy --views 3 --seed 2 "$refs"
 ! cmp -s views.npy other.npy || not_ok "the seed changes nothing"
 tessera-extract --emit-views none.npy "$refs"
-tessera-extract -m teacher.onnx none.npy | tessera-inspect --export outputs -o a.npy
-tessera-extract -m teacher.onnx "$refs" | tessera-inspect --export outputs -o b.npy
+tessera-extract -m teacher.onnx --views 0 none.npy | tessera-inspect --export outputs -o a.npy
+tessera-extract -m teacher.onnx --views 0 "$refs" | tessera-inspect --export outputs -o b.npy
 same a.npy b.npy
 # references in double precision are the same references
 head -c 128 views.npy | grep -q '<f4' || not_ok "views are not float32"
 
 # activations alone and together; for the views only where asked for
 export_of features flat.tsr inner-all.npy
-tessera-extract -m teacher.onnx --mode a "$refs" | tessera-inspect --export features -o inner.npy
+tessera-extract -m teacher.onnx --views 0 --mode a "$refs" | tessera-inspect --export features -o inner.npy
 expect 0 tessera-extract --outputs answers.npy --activations inner=inner.npy --views 3 -o both.tsr "$refs"
 expect 0 tessera-extract --outputs answers.npy --activations inner=inner-all.npy --views 3 --view-activations -o all.tsr "$refs"
 expect 0 tessera-extract --activations a=inner.npy --activations b=inner.npy -o two.tsr "$refs"
@@ -41,7 +41,7 @@ done
 
 # a black box that tells the class only
 tessera-extract -m teacher.onnx --kind argmax --views 3 "$refs" > class.tsr
-tessera-extract -m teacher.onnx --kind argmax views.npy | tessera-inspect --export outputs -o class.npy
+tessera-extract -m teacher.onnx --kind argmax --views 0 views.npy | tessera-inspect --export outputs -o class.npy
 expect 0 tessera-extract --outputs class.npy --kind argmax --classes 10 --views 3 -o box.tsr "$refs"
 export_of outputs class.tsr a.npy
 export_of outputs box.tsr b.npy
@@ -89,3 +89,12 @@ expect 2 tessera-extract --outputs answers.npy --layer x -o no.tsr "$refs"
 expect 2 tessera-extract --outputs answers.npy --mode a -o no.tsr "$refs"
 expect 2 tessera-extract -m teacher.onnx --classes 10 -o no.tsr "$refs"
 nothing_left no.tsr
+# samples whose number is not known before: the same views on both sides
+awk 'BEGIN { for (i = 0; i < 300; i++) print (i * 7 % 11) / 4 "," (i * 3 % 13) / 4 }' > refs.csv
+expect 0 tessera-extract --emit-views views.npy --views auto refs.csv
+tessera-model mlp input=2 classes=3 width=4 depth=1 -o small.onnx
+tessera-extract -m small.onnx --views 0 views.npy | tessera-inspect --export outputs -o answers.npy
+expect 0 tessera-extract --outputs answers.npy --views auto -o foreign.tsr refs.csv
+tessera-extract -m small.onnx --mode b refs.csv > own.tsr
+for f in own foreign; do tessera-inspect --export outputs --rows view -o $f.npy $f.tsr; done
+same own.npy foreign.npy

@@ -3,8 +3,8 @@
 teacher
 student
 # several layers, one chosen
-tessera-extract -m teacher.onnx "$refs" > acts.tsr
-tessera-extract -m teacher.onnx -l features -l logits "$refs" > two.tsr
+tessera-extract -m teacher.onnx --views 0 "$refs" > acts.tsr
+tessera-extract -m teacher.onnx --views 0 -l features -l logits "$refs" > two.tsr
 tessera-encode two.tsr > two-tokens.tsr
 tessera-encode acts.tsr > tokens.tsr
 learn --mode a -r "$refs" -o one.onnx tokens.tsr
@@ -19,7 +19,7 @@ says err "nowhere"
 
 # precision, rank, anchors, and what passes through
 size() { wc -c < "$1"; }
-tessera-extract -m teacher.onnx --to int4 "$refs" > small.tsr
+tessera-extract -m teacher.onnx --views 0 --to int4 "$refs" > small.tsr
 test "$(size small.tsr)" -lt $(($(size acts.tsr) / 3)) || not_ok "int4 is not small"
 expect 0 tessera-encode -v --rank 4 --anchors 50 --to int8 --report report.json -o rank4.tsr acts.tsr
 says err "1 layers, 50 anchors"
@@ -31,13 +31,13 @@ tessera-inspect --export features -o a.npy acts.tsr
 tessera-inspect --export features -o b.npy kept.tsr
 same a.npy b.npy
 expect 2 tessera-inspect --export features -o c.npy tokens.tsr
-tessera-extract -m teacher.onnx --mode b "$refs" > outputs.tsr
+tessera-extract -m teacher.onnx --views 0 --mode b "$refs" > outputs.tsr
 expect 0 tessera-encode -o passed.tsr outputs.tsr
 tessera-inspect --export outputs -o b.npy outputs.tsr
 tessera-inspect --export outputs -o c.npy passed.tsr
 same b.npy c.npy
 # raw activations keep their shape
-tessera-extract -m teacher.onnx --mode a --raw -l input "$refs" | tessera-inspect --export input -o raw.npy
+tessera-extract -m teacher.onnx --views 0 --mode a --raw -l input "$refs" | tessera-inspect --export input -o raw.npy
 head -c 128 raw.npy | grep -q '(400, 6, 32)' || not_ok "raw activations have lost their shape"
 
 # stitching: the head of a trained receiver on the transmitter's features

@@ -63,8 +63,8 @@ expect 3 tessera-decode -m "$TESSERA_ROOT/testdata/onnx/unsupported-operators.on
 expect 2 learn --lr fast -r "$refs" -o wrong.onnx tokens.tsr
 says err "--lr"
 # streams without what a mode needs
-tessera-extract -m teacher.onnx --mode a "$refs" | tessera-encode > a.tsr
-tessera-extract -m teacher.onnx --mode b "$refs" > b.tsr
+tessera-extract -m teacher.onnx --views 0 --mode a "$refs" | tessera-encode > a.tsr
+tessera-extract -m teacher.onnx --views 0 --mode b "$refs" > b.tsr
 expect 3 learn --mode b -r "$refs" -o wrong.onnx a.tsr
 says err "no outputs"
 expect 3 learn --mode a -r "$refs" -o wrong.onnx b.tsr

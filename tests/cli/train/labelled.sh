@@ -15,7 +15,7 @@ expect 0 tessera-train -m new.onnx -x "$x" -y "$y" --steps 40 --lr 0.01 --patien
 expect 0 tessera-train --eval -m trained.onnx -x "$sensors/test-x.npy" -y "$sensors/test-y.npy" --report report.json
 says out "samples 400"
 grep -q '"schema":"tessera-train.eval/1"' report.json || not_ok "no report"
-tessera-extract -m trained.onnx --mode b "$sensors/test-x.npy" | tessera-inspect --export outputs -o z.npy
+tessera-extract -m trained.onnx --mode b --views 0 "$sensors/test-x.npy" | tessera-inspect --export outputs -o z.npy
 tessera-train --eval --outputs z.npy -y "$sensors/test-y.npy" > by-outputs
 same out by-outputs
 expect 0 tessera-train --eval --from 100 --outputs z.npy -y "$sensors/test-y.npy"
