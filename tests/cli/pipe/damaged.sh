@@ -21,7 +21,7 @@ for f in acts tokens; do
           tail -c +$((n + 2)) $f.tsr; } > flipped.tsr
         expect 3 $command flipped.tsr
         nothing_left no
-        n=$((n + 1 + size / 40))
+        n=$((n + 1 + size / 24))
     done
 done
 # streams that contradict themselves, that are newer, or that are none at all
