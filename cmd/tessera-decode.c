@@ -95,7 +95,7 @@ static enum tsr_status settings(struct tsr_cli *cli, const struct tsr_tokens *to
     o->temperature = (float)set.temperature;
     o->retain = (float)set.retain;
     o->keep_zeros = set.keep_zeros;
-    o->refit_head = !set.no_head;
+    if (set.no_head) o->refit_head = false;
     o->seed = (uint64_t)cli->seed;
     o->pool = cli->pool;
     o->stop = stopped;

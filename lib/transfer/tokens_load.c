@@ -225,6 +225,11 @@ static enum tsr_status join_hub(struct loader *l, struct tsr_error *err)
     }
     if (t->basis == NULL || (int64_t)l->ref_hub.cols != t->rank || l->ref_hub.have != t->refs)
         return tsr_fail(err, TSR_E_CORRUPT, "the stream's hub tokens do not fit their basis");
+    uint8_t id[TSR_SHA256_LEN];
+    if (t->anchors <= t->refs) tsr_hub_id(t->key, t->anchors, id);
+    if (t->anchors > t->refs || memcmp(id, t->hub_id, sizeof id) != 0)
+        return tsr_fail(err, TSR_E_CORRUPT, "the hub of the stream's tokens is not that of its first %lld samples",
+                        (long long)t->anchors);
     if (t->rows == 0) {
         t->rows = t->refs;
         if (l->view_hub.have > 0) t->rows += (size_t)t->refs * t->views.count;

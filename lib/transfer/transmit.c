@@ -335,8 +335,10 @@ static enum tsr_status put_rows(struct tsr_transmitter *t, int64_t n, int64_t vi
         r.type = TSR_OUTS;
         r.set = tsr_rowset_choose(t->opt.dtype, t->kind, rows, cols, (size_t)t->out.width);
         enum tsr_status status = tsr_rows_put(t->w, &r, t->out.row, err);
-        if (status != TSR_OK)
-            return tsr_error_prefix(err, "outputs for %s of block %lld", view > 0 ? "views" : "samples", (long long)t->block);
+        if (status != TSR_OK) {
+            (void)tsr_error_prefix(err, "outputs for %s of block %lld", view > 0 ? "views" : "samples", (long long)t->block);
+            return status;
+        }
     }
     for (size_t i = 0; i < t->n_layers && (view == 0 || t->opt.view_activations); i++) {
         const struct layer *l = &t->layer[i];

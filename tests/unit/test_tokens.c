@@ -58,12 +58,15 @@ static void put_rows(uint32_t type, int64_t block, int64_t view, int64_t n_views
     OK(tsr_rows_put(w, &r, x, NULL));
 }
 
-static void put_basis(void)
+static void put_basis(int foreign)
 {
     float b[COUNT * RANK] = {1, 2, 3, 4, 5, 6, 7, 8};
+    uint8_t id[TSR_SHA256_LEN];
     char hex[2 * TSR_SHA256_LEN + 1];
-    memset(hex, 'a', sizeof hex - 1);
-    hex[sizeof hex - 1] = 0;
+    struct tsr_key key[COUNT];
+    for (int i = 0; i < COUNT; i++) memset(key[i].b, i + foreign, TSR_KEY_LEN);
+    tsr_hub_id(key, COUNT, id);
+    tsr_hex(id, sizeof id, hex);
     struct tsr_basis info = {.layer = "fc", .hub = hex, .dim = TSR_HUB_DIM, .anchors = COUNT, .rank = RANK, .lambda = 1};
     OK(tsr_basis_put(w, &info, TSR_F32, b, NULL));
 }
@@ -77,7 +80,7 @@ static void put_inputs(int64_t block)
 
 /* One letter a record: HEAD with [L]ogits, [A]rgmax or [N]o outputs; [V]iew recipe; [K]eys of the next
  * block; [O]utputs, [H]ub tokens, [I]nputs of the current block; o, h: of all its views; 1, 2: outputs of
- * one view; [P]robabilities a column wider; [C]lass numbers; [B]asis; [E]nd. */
+ * one view; [P]robabilities a column wider; [C]lass numbers; [B]asis, [F]oreign one; [E]nd. */
 static void build(const char *records)
 {
     int64_t block = -1;
@@ -99,7 +102,8 @@ static void build(const char *records)
         case 'C': put_rows(TSR_OUTS, b, 0, 0, 1, TSR_KIND_ARGMAX); break;
         case 'H': put_rows(TSR_HUBT, b, 0, 0, RANK, TSR_KIND_NONE); break;
         case 'h': put_rows(TSR_HUBT, b, 1, VIEWS, RANK, TSR_KIND_NONE); break;
-        case 'B': put_basis(); break;
+        case 'B': put_basis(0); break;
+        case 'F': put_basis(1); break;
         case 'I': put_inputs(b); break;
         default: OK(tsr_writer_finish(w, NULL));
         }
@@ -173,6 +177,7 @@ static const struct {
     {"LVKOooE", NULL, TSR_E_CORRUPT},
     {"LVKOoKOE", NULL, TSR_E_CORRUPT},
     {"NKHE", NULL, TSR_E_CORRUPT},
+    {"NFKHE", NULL, TSR_E_CORRUPT},
     {"NBKHKE", NULL, TSR_E_CORRUPT},
     {"NVBKHhKHE", NULL, TSR_E_CORRUPT},
     {"LKIOKOE", NULL, TSR_E_CORRUPT},
