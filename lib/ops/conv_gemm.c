@@ -51,7 +51,7 @@ static bool in_place(const struct conv *v, const struct block *k) { return v->di
 
 /* Columns as runs of consecutive elements of the phases, at[r] before a tap's offset. */
 struct runs {
-    int64_t count;
+    int64_t count, longest;
     int64_t at[TSR_GEMM_KC], n[TSR_GEMM_KC];
 };
 
@@ -61,11 +61,12 @@ static void find_runs(const struct conv *v, int64_t j0, int64_t j1, struct runs 
     const int64_t *q = v->plane.q;
     int64_t row = j0 / w->out[2], ow = j0 % w->out[2], oh = row % w->out[1], od = row / w->out[1] % w->out[0];
     int64_t image = j0 / w->out_size;
-    u->count = 0;
+    u->count = u->longest = 0;
     for (int64_t j = j0; j < j1; ow = 0) {
         int64_t n = w->out[2] - ow < j1 - j ? w->out[2] - ow : j1 - j;
         u->at[u->count] = image * v->cg * v->plane.all + (od * q[1] + oh) * q[2] + ow;
         u->n[u->count++] = n;
+        if (n > u->longest) u->longest = n;
         j += n;
         if (++oh < w->out[1]) continue;
         oh = 0;
@@ -127,9 +128,10 @@ static enum tsr_status cut(struct tsr_op_ctx *ctx, const struct tsr_conv *from, 
                        .direct = from->direct, .f32 = from->f32, .x = from->x, .weight = from->weight,
                        .bias = from->bias, .dy = from->dy, .y = from->y, .dx = from->dx, .dw = from->dw};
     TSR_TRY(tsr_plane_init(ctx, &v->w, &v->plane));
-    /* Small images share a block, as long as their planes stay in the second-level cache. */
+    /* Small images that would leave vectors empty share a block, as long as their planes stay in
+     * the second-level cache. */
     int64_t size = v->w.out_size, fit = 131072 / (v->cg * v->plane.all + 1) + 1;
-    v->images = size < 96 ? 256 / size : 1;
+    v->images = size < 32 || (size < 96 && (size + 15) / 16 * 16 * 8 > size * 9) ? 256 / size : 1;
     if (v->images > fit) v->images = fit;
     if (v->images > v->w.n) v->images = v->w.n;
     v->batches = (v->w.n + v->images - 1) / v->images;

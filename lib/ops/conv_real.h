@@ -22,8 +22,11 @@ TSR_CLONES static void R(gather)(const struct conv *v, const REAL *phase, const 
     for (int64_t p = p0; p < p1; p++, col += ld) {
         const REAL *from = phase + c * v->plane.all + v->plane.at[t];
         REAL *to = col;
-        for (int64_t r = 0; r < u->count; to += u->n[r++])
-            for (int64_t i = 0; i < u->n[r]; i += 16) AT16(to + i) = FROM16(from + u->at[r] + i);
+        if (u->longest <= 16)
+            for (int64_t r = 0; r < u->count; to += u->n[r++]) AT16(to) = FROM16(from + u->at[r]);
+        else
+            for (int64_t r = 0; r < u->count; to += u->n[r++])
+                for (int64_t i = 0; i < u->n[r]; i += 16) AT16(to + i) = FROM16(from + u->at[r] + i);
         if (++t == v->w.kernel_size) t = 0, c++;
     }
 }
