@@ -77,12 +77,13 @@ static enum tsr_status map(int fd, const char *location, int64_t offset, int64_t
     }
     char *data = (char *)m->base + (offset - start);
     enum tsr_status status;
-    if (offset % ((tsr_dtype_bits(dtype) + 7) / 8) == 0) {
+    if (offset % ((tsr_dtype_bits(dtype) + 7) / 8) == 0 && dtype != TSR_BOOL) {
         status = tsr_tensor_wrap(out, dtype, shape, data, unmap, m, err);
         if (status != TSR_OK) unmap(m);
         return status;
     }
-    /* Kernels read whole elements: what lies askew is copied. */
+    /* Kernels read whole elements: what lies askew is copied. So are truth values, which the caller
+     * has to put right. */
     status = tsr_tensor_new(out, dtype, shape, NULL, err);
     if (status == TSR_OK) memcpy(out->data, data, need);
     unmap(m);

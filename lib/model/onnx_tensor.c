@@ -165,8 +165,9 @@ enum tsr_status tsr_onnx_tensor(Tsr__Onnx__Tensor *m, bool take, const char *fol
     if (m->segment != NULL)
         return tsr_fail(err, TSR_E_UNSUPPORTED, "tensor '%s' is stored in segments", name_of(m));
     TSR_TRY(shape_of(m, &shape, err));
-    if (m->data_location == 1) return from_file(m, folder, dtype, &shape, out, err);
-    TSR_TRY(m->has_raw_data ? from_raw(m, take, dtype, &shape, out, err) : from_fields(m, dtype, &shape, out, err));
+    if (m->data_location == 1) TSR_TRY(from_file(m, folder, dtype, &shape, out, err));
+    else if (m->has_raw_data) TSR_TRY(from_raw(m, take, dtype, &shape, out, err));
+    else TSR_TRY(from_fields(m, dtype, &shape, out, err));
     /* Kernels rely on 0 and 1. */
     uint8_t *truth = out->data;
     for (int64_t i = 0; dtype == TSR_BOOL && i < tsr_tensor_count(out); i++) truth[i] = truth[i] != 0;
