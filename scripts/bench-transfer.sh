@@ -163,7 +163,8 @@ job() {
     result=$dir/results/$what-$refs-$tx-$rx.json
     log=$dir/results/$what-$refs-$tx-$rx.log scratch=$dir/results/$what-$refs-$tx-$rx.cpu
     test ! -s "$result" || return 0
-    trap 'status=$?; test $status = 0 || { echo "bench-transfer: failed: $task $seed $what $refs $tx $rx" >&2; cat "$log" >&2; }' EXIT
+    exec 9>&2 # where the trap speaks: it may run while standard error is the log
+    trap 'test $? = 0 || { echo "bench-transfer: failed: $task $seed $what $refs $tx $rx"; cat "$log"; } >&9' EXIT
     : > "$log"
     case $what in
     data) make_data 2>> "$log"; put null null null ;;
@@ -280,7 +281,10 @@ echo "programs $programs; $kernel" >&2
 for stage in 1 2 3 4; do
     for seed in $SEEDS; do
         for task in $tasks; do list $stage "$task" "$seed"; done
-    done | xargs -P "$JOBS" -I '{}' "$0" --job '{}' >&2
+    done | xargs -P "$JOBS" -I '{}' "$0" --job '{}' >&2 || {
+        echo "bench-transfer: stopped: some jobs failed" >&2
+        exit 1
+    }
 done
 find "$BENCH" -name '*.json' -path '*/results/*' -exec cat '{}' + | LC_ALL=C sort > "$BENCH/results.jsonl"
 bench-summary --programs "$programs" --kernel "$kernel" -o "$BENCH/summary.json" "$BENCH/results.jsonl"
