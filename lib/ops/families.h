@@ -17,11 +17,13 @@
     X(compare) \
     X(constant) \
     X(conv) \
+    X(einsum) \
     X(gather) \
     X(linear) \
     X(lrn) \
     X(matmul) \
     X(movement) \
+    X(mvn) \
     X(norm) \
     X(pad) \
     X(pool) \

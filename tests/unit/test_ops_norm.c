@@ -146,6 +146,34 @@ START_TEST(lrn_and_lp_gradients)
 }
 END_TEST
 
+START_TEST(mean_variance)
+{
+    struct optest t;
+    ot_init(&t, "MeanVarianceNormalization", 13);
+    ot_in(&t, TSR_F32, OT_S(2, 2, 1, 2), OT_V(1, 3, 10, 10, 5, 7, 10, 30));
+    ot_run(&t); /* axes 0, 2 and 3: a row for every channel */
+    ot_expect(&t, 0, OT_S(2, 2, 1, 2), OT_V(-1.34164079, -0.4472136, -0.57735027, -0.57735027, 0.4472136, 1.34164079, -0.57735027, 1.73205081), 1e-6);
+    ot_check_all(&t, 1e-5);
+    ot_memory_torture(&t);
+    ot_free(&t);
+    ot_init(&t, "MeanVarianceNormalization", 9);
+    ot_ints(&t, "axes", 2, 1, -1);
+    ot_in_random(&t, TSR_F32, OT_S(2, 3, 2, 4), -1, 1);
+    ot_check_all(&t, 1e-5);
+    ot_free(&t);
+    ot_init(&t, "MeanVarianceNormalization", 13); /* a constant row gives zeros and a finite gradient */
+    ot_ints(&t, "axes", 1, 1);
+    ot_in(&t, TSR_F32, OT_S(1, 3), OT_V(2, 2, 2));
+    ot_run(&t);
+    ot_expect(&t, 0, OT_S(1, 3), OT_V(0, 0, 0), 0);
+    ot_free(&t);
+    ot_init(&t, "MeanVarianceNormalization", 13);
+    ot_in_random(&t, TSR_F32, OT_S(2, 3), -1, 1);
+    ot_fails(&t, TSR_E_MISMATCH, "axes");
+    ot_free(&t);
+}
+END_TEST
+
 START_TEST(bad)
 {
     struct optest t;
@@ -184,6 +212,7 @@ int main(void)
     tcase_add_test(c, batch_gradients);
     tcase_add_test(c, batch_running);
     tcase_add_test(c, lrn_and_lp_gradients);
+    tcase_add_test(c, mean_variance);
     tcase_add_test(c, bad);
     suite_add_tcase(s, c);
     return ot_main(s);
