@@ -95,13 +95,10 @@ make_data() {
         done
         ;;
     esac
-    local n all every
-    for n in $(reference_counts "$task"); do
-        all=$(reference_counts "$task")
-        all=${all%% *}
-        every=$((all / n))
-        npy-cat --every "$every" -o "$dir/ref$n-x.npy" "$dir/ref-x.npy"
-        npy-cat --every "$every" -o "$dir/ref$n-y.npy" "$dir/ref-y.npy"
+    local n
+    for n in $(reference_counts "$task"); do # by chance: each speaker's digits come in the same order
+        npy-cat --sample "$n" --seed "$seed" -o "$dir/ref$n-x.npy" "$dir/ref-x.npy"
+        npy-cat --sample "$n" --seed "$seed" -o "$dir/ref$n-y.npy" "$dir/ref-y.npy"
     done
     npy-cat -o "$dir/all-x.npy" "$dir/ref-x.npy" "$dir/test-x.npy" # for stitching
     npy-cat -o "$dir/all-y.npy" "$dir/ref-y.npy" "$dir/test-y.npy"

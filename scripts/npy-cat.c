@@ -4,11 +4,11 @@
 #include <string.h>
 
 static struct {
-    int64_t every;
-} set = {.every = 1};
+    int64_t sample;
+} set;
 
 static const struct tsr_option options[] = {
-    TSR_INT('e', "every", "N", &set.every, 1, 1000000000, "only rows 0, N, 2N, ... of the whole (default: 1)"),
+    TSR_INT('n', "sample", "N", &set.sample, 0, 1000000000, "only N rows drawn by chance, in order (default: 0, all of them)"),
 };
 
 static enum tsr_status load_all(struct tsr_cli *cli, struct tsr_tensor *t, struct tsr_error *err)
@@ -24,6 +24,16 @@ static enum tsr_status load_all(struct tsr_cli *cli, struct tsr_tensor *t, struc
     return TSR_OK;
 }
 
+/* Is row `at` of `total` among those asked for? Rows are drawn without replacement by selection sampling: each with
+ * the chance that what is still wanted has among what is left (Knuth, The Art of Computer Programming 3.4.2, S). */
+static bool wanted(struct tsr_rng *rng, int64_t at, int64_t total, int64_t *left)
+{
+    if (set.sample == 0) return true;
+    if ((int64_t)tsr_rng_below(rng, (uint64_t)(total - at)) >= *left) return false;
+    --*left;
+    return true;
+}
+
 static enum tsr_status write_rows(struct tsr_cli *cli, const struct tsr_tensor *t, struct tsr_sink *out,
                                   struct tsr_error *err)
 {
@@ -32,11 +42,17 @@ static enum tsr_status write_rows(struct tsr_cli *cli, const struct tsr_tensor *
     const int64_t bytes = tsr_shape_count(&row) * tsr_dtype_bits(t[0].dtype) / 8;
     int64_t total = 0, at = 0;
     for (int i = 0; i < cli->argc; i++) total += t[i].shape.dim[0];
+    int64_t left = set.sample;
+    if (left > total)
+        return tsr_fail(err, TSR_E_USAGE, "option '--sample' wants %lld rows, there are %lld", (long long)left,
+                        (long long)total);
     struct tsr_npy_writer w;
-    TSR_TRY(tsr_npy_begin(&w, out, t[0].dtype, &row, (total + set.every - 1) / set.every, err));
+    struct tsr_rng rng;
+    tsr_rng_init(&rng, (uint64_t)cli->seed, 0);
+    TSR_TRY(tsr_npy_begin(&w, out, t[0].dtype, &row, left > 0 ? left : total, err));
     for (int i = 0; i < cli->argc; i++)
         for (int64_t r = 0; r < t[i].shape.dim[0]; r++, at++)
-            if (at % set.every == 0) TSR_TRY(tsr_npy_write(&w, (const uint8_t *)t[i].data + r * bytes, 1, err));
+            if (wanted(&rng, at, total, &left)) TSR_TRY(tsr_npy_write(&w, (const uint8_t *)t[i].data + r * bytes, 1, err));
     return tsr_npy_end(&w, err);
 }
 
@@ -62,7 +78,7 @@ static const struct tsr_program program = {
     .name = "npy-cat",
     .purpose = "join the rows of .npy files",
     .usage = "-o OUT FILE ...",
-    .takes = TSR_TAKES_ALL | TSR_TAKES_OUTPUT,
+    .takes = TSR_TAKES_ALL | TSR_TAKES_OUTPUT | TSR_TAKES_SEED,
     .options = options,
     .n_options = TSR_LENGTH(options),
     .min_operands = 1,
