@@ -79,64 +79,41 @@ struct trainer {
     uint32_t *order;  /* the data's rows, shuffled: n_train, then the held-out rest */
     uint32_t n_train, held;
     struct tsr_views views;
+    struct tsr_key *key; /* of the training rows, made of their numbers; for views */
     struct tsr_tensor batch;
     int32_t want;
     float *target;    /* of the batch */
     size_t target_room;
 };
 
-static struct tsr_key row_key(uint32_t row)
-{
-    struct tsr_key key = {{0}};
-    memcpy(key.b, "label", 5);
-    for (int i = 0; i < 4; i++) key.b[8 + i] = (uint8_t)(row >> (8 * i));
-    return key;
-}
-
-/* Which data set and row a problem row reads; *view is 0 for a sample itself. */
-static const struct tsr_labelled *locate(const struct trainer *t, uint32_t row, uint32_t *sample, uint32_t *view)
+/* Is the problem's row one of the held-out ones? *of: its data set, *sample: its row there. */
+static bool held_out(const struct trainer *t, uint32_t row, const struct tsr_labelled **of, uint32_t *sample)
 {
     uint32_t all = t->n_train * (1 + t->views.count);
-    *view = 0;
-    if (row >= all) {
-        *sample = t->val != NULL ? row - all : t->order[t->n_train + row - all];
-        return t->val != NULL ? t->val : t->data;
-    }
-    *view = row / t->n_train;
-    *sample = t->order[row % t->n_train];
-    return t->data;
-}
-
-static void plan_view(const struct trainer *t, uint32_t sample, uint32_t view, struct tsr_view_plan *plan,
-                      uint32_t *partner)
-{
-    struct tsr_key key = row_key(sample);
-    tsr_view_plan(&t->views, &key, view, t->n_train, plan);
-    *partner = t->order[plan->partner];
+    bool held = row >= all;
+    *of = held && t->val != NULL ? t->val : t->data;
+    *sample = !held ? t->order[row % t->n_train] : t->val != NULL ? row - all : t->order[t->n_train + row - all];
+    return held;
 }
 
 static enum tsr_status feed(void *arg, const uint32_t *row, int64_t n, struct tsr_session *s, struct tsr_error *err)
 {
     struct trainer *t = arg;
     const struct tsr_tensor *x = &t->data->x;
-    struct tsr_shape shape = x->shape, one = {.rank = shape.rank - 1};
-    for (int i = 0; i < one.rank; i++) one.dim[i] = shape.dim[i + 1];
+    struct tsr_view_block block = tsr_view_block(x, t->key);
+    block.at = t->order;
+    block.n = t->n_train;
+    size_t bytes = tsr_dtype_bytes(x->dtype, tsr_shape_count(&block.shape));
+    struct tsr_shape shape = x->shape;
     shape.dim[0] = n;
-    size_t bytes = tsr_dtype_bytes(x->dtype, tsr_shape_count(&one));
     tsr_tensor_release(&t->batch);
     TSR_TRY(tsr_tensor_new(&t->batch, x->dtype, &shape, NULL, err));
     char *to = t->batch.data;
     for (int64_t i = 0; i < n; i++, to += bytes) {
-        uint32_t sample, view, partner;
-        const struct tsr_labelled *from = locate(t, row[i], &sample, &view);
-        const char *base = from->x.data;
-        if (view == 0) {
-            memcpy(to, base + bytes * sample, bytes);
-            continue;
-        }
-        struct tsr_view_plan plan;
-        plan_view(t, sample, view, &plan, &partner);
-        tsr_view_make(&t->views, &plan, x->dtype, &one, base + bytes * sample, base + bytes * partner, to);
+        const struct tsr_labelled *from;
+        uint32_t sample;
+        if (held_out(t, row[i], &from, &sample)) memcpy(to, (const char *)from->x.data + bytes * sample, bytes);
+        else tsr_view_row(&t->views, &block, row[i] % t->n_train, row[i] / t->n_train, to);
     }
     return tsr_session_set_input(s, t->g->input[0], &t->batch, err);
 }
@@ -144,11 +121,14 @@ static enum tsr_status feed(void *arg, const uint32_t *row, int64_t n, struct ts
 /* The target of one row: one-hot, the mixture of two, or values. */
 static void row_target(const struct trainer *t, uint32_t row, float *y)
 {
-    uint32_t sample, view, partner = 0;
-    const struct tsr_labelled *from = locate(t, row, &sample, &view);
-    int64_t c = from->width;
+    const struct tsr_labelled *from;
+    uint32_t sample, partner = 0;
     struct tsr_view_plan plan = {.lambda = 1};
-    if (view > 0) plan_view(t, sample, view, &plan, &partner);
+    if (!held_out(t, row, &from, &sample) && row >= t->n_train) {
+        tsr_view_plan(&t->views, &t->key[row % t->n_train], row / t->n_train, t->n_train, &plan);
+        partner = t->order[plan.partner];
+    }
+    int64_t c = from->width;
     if (from->value != NULL) {
         for (int64_t j = 0; j < c; j++) {
             y[j] = plan.lambda * from->value[sample * c + j];
@@ -177,6 +157,17 @@ static enum tsr_status label_loss(void *arg, const uint32_t *row, int64_t n, con
     return TSR_OK;
 }
 
+static enum tsr_status row_keys(struct trainer *t, struct tsr_error *err)
+{
+    t->key = tsr_calloc(t->n_train, sizeof *t->key);
+    if (t->key == NULL) return tsr_nomem(err, t->n_train * sizeof *t->key);
+    for (uint32_t i = 0; i < t->n_train; i++) {
+        memcpy(t->key[i].b, "label", 5);
+        for (int k = 0; k < 4; k++) t->key[i].b[8 + k] = (uint8_t)(t->order[i] >> (8 * k));
+    }
+    return TSR_OK;
+}
+
 static enum tsr_status split(struct trainer *t, const struct tsr_train_options *o, struct tsr_error *err)
 {
     if (t->data->n > UINT32_MAX / 2) return tsr_fail(err, TSR_E_LIMIT, "there are too many samples");
@@ -189,6 +180,7 @@ static enum tsr_status split(struct trainer *t, const struct tsr_train_options *
     tsr_rng_shuffle(&rng, t->order, n);
     t->held = t->val != NULL ? (uint32_t)t->val->n : (uint32_t)(o->val_share * (double)n);
     t->n_train = t->val != NULL ? n : n - t->held;
+    if (o->views > 0) TSR_TRY(row_keys(t, err));
     if (o->views > 0) TSR_TRY(tsr_views_default(&t->views, &t->data->x, o->views, o->fit.seed, err));
     if ((uint64_t)t->n_train * (1 + o->views) > UINT32_MAX / 2)
         return tsr_fail(err, TSR_E_LIMIT, "%u samples with %u views each are too many", n, o->views);
@@ -250,6 +242,7 @@ done:
     tsr_params_release(&ps);
     tsr_tensor_release(&t.batch);
     tsr_free(t.order);
+    tsr_free(t.key);
     tsr_free(t.target);
     return status;
 }

@@ -129,3 +129,26 @@ void tsr_view_make(const struct tsr_views *v, const struct tsr_view_plan *plan, 
     else
         make_dense(v, plan, shape, a, b, out);
 }
+
+struct tsr_view_block tsr_view_block(const struct tsr_tensor *x, const struct tsr_key *key)
+{
+    struct tsr_view_block b = {.dtype = x->dtype, .shape = {.rank = x->shape.rank - 1}, .x = x->data, .key = key,
+                               .n = (uint32_t)x->shape.dim[0]};
+    memcpy(b.shape.dim, x->shape.dim + 1, (size_t)b.shape.rank * sizeof *b.shape.dim);
+    return b;
+}
+
+void tsr_view_row(const struct tsr_views *v, const struct tsr_view_block *block, uint32_t i, uint32_t number, void *out)
+{
+    const size_t each = tsr_dtype_bytes(block->dtype, tsr_shape_count(&block->shape));
+    const uint32_t *at = block->at;
+    const char *x = block->x, *a = x + each * (at != NULL ? at[i] : i), *b = NULL;
+    if (number == 0) {
+        memcpy(out, a, each);
+        return;
+    }
+    struct tsr_view_plan plan;
+    tsr_view_plan(v, &block->key[i], number, block->n, &plan);
+    if (plan.mixed) b = x + each * (at != NULL ? at[plan.partner] : plan.partner);
+    tsr_view_make(v, &plan, block->dtype, &block->shape, a, b, out);
+}

@@ -66,4 +66,20 @@ void tsr_view_plan(const struct tsr_views *v, const struct tsr_key *key, uint32_
 void tsr_view_make(const struct tsr_views *v, const struct tsr_view_plan *plan, enum tsr_dtype dtype,
                    const struct tsr_shape *shape, const void *a, const void *b, void *out);
 
+/* A block of reference samples: n of them, keyed; sample i lies at row (at == NULL ? i : at[i]) of
+ * x, whose rows have this type and shape. */
+struct tsr_view_block {
+    enum tsr_dtype dtype;
+    struct tsr_shape shape; /* of one sample */
+    const void *x;
+    const struct tsr_key *key;
+    const uint32_t *at;
+    uint32_t n;
+};
+
+/* The block whose samples are the rows of x[n, ...]. */
+struct tsr_view_block tsr_view_block(const struct tsr_tensor *x, const struct tsr_key *key);
+/* View `number` of sample i into out, which has room for one sample; number 0: the sample itself. */
+void tsr_view_row(const struct tsr_views *v, const struct tsr_view_block *block, uint32_t i, uint32_t number, void *out);
+
 #endif

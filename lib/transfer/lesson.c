@@ -147,25 +147,18 @@ enum tsr_status tsr_lesson_input(struct tsr_lesson *l, const uint32_t *index, in
                                  struct tsr_session *s, struct tsr_error *err)
 {
     const struct tsr_tokens *t = l->tokens;
-    struct tsr_shape shape = l->refs->shape, one = {.rank = shape.rank - 1};
-    for (int i = 0; i < one.rank; i++) one.dim[i] = shape.dim[i + 1];
+    struct tsr_shape shape = l->refs->shape;
     shape.dim[0] = n;
-    size_t bytes = tsr_dtype_bytes(l->refs->dtype, tsr_shape_count(&one));
+    struct tsr_view_block block = tsr_view_block(l->refs, NULL);
+    size_t bytes = tsr_dtype_bytes(block.dtype, tsr_shape_count(&block.shape));
     tsr_tensor_release(&l->batch);
     TSR_TRY(tsr_tensor_new(&l->batch, l->refs->dtype, &shape, NULL, err));
-    const char *from = l->refs->data;
-    char *to = l->batch.data;
-    for (int64_t i = 0; i < n; i++, to += bytes) {
+    for (int64_t i = 0; i < n; i++) {
         struct tsr_token_row r = tsr_tokens_row(t, l->row[index[i]]);
-        const char *a = from + bytes * l->at[r.ref];
-        if (r.view == 0) {
-            memcpy(to, a, bytes);
-            continue;
-        }
-        struct tsr_view_plan plan;
-        plan_row(t, r, &plan);
-        const char *b = plan.mixed ? from + bytes * l->at[r.block->first + plan.partner] : NULL;
-        tsr_view_make(&t->views, &plan, l->refs->dtype, &one, a, b, to);
+        block.key = t->key + r.block->first;
+        block.at = l->at + r.block->first;
+        block.n = r.block->count;
+        tsr_view_row(&t->views, &block, r.ref - r.block->first, r.view, (char *)l->batch.data + bytes * (size_t)i);
     }
     TSR_TRY(tsr_lesson_adapt(&l->batch, &g->value[g->input[0]], err));
     return tsr_session_set_input(s, g->input[0], &l->batch, err);

@@ -358,22 +358,17 @@ static enum tsr_status run_views(struct tsr_transmitter *t, const struct tsr_ten
 {
     int64_t m = x->shape.dim[0], total = m * n_views;
     struct tsr_tensor batch;
-    struct tsr_shape shape = x->shape, one = {.rank = x->shape.rank - 1};
-    memcpy(one.dim, x->shape.dim + 1, (size_t)one.rank * sizeof *one.dim);
+    struct tsr_shape shape = x->shape;
     size_t each = tsr_tensor_bytes(x) / (size_t)m;
-    const char *from = x->data;
+    const struct tsr_view_block block = tsr_view_block(x, t->key);
     enum tsr_status status = TSR_OK;
     for (int64_t at = 0; at < total && status == TSR_OK; at += BATCH) {
         int64_t n = total - at < BATCH ? total - at : BATCH;
         shape.dim[0] = n;
         TSR_TRY(tsr_tensor_new(&batch, x->dtype, &shape, NULL, err));
-        for (int64_t i = 0; i < n; i++) {
-            uint32_t sample = (uint32_t)((at + i) % m), view = v0 + (uint32_t)((at + i) / m);
-            struct tsr_view_plan plan;
-            tsr_view_plan(&t->views, &t->key[sample], view, (uint32_t)m, &plan);
-            tsr_view_make(&t->views, &plan, x->dtype, &one, from + each * sample, from + each * plan.partner,
-                          (char *)batch.data + each * (size_t)i);
-        }
+        for (int64_t i = 0; i < n; i++)
+            tsr_view_row(&t->views, &block, (uint32_t)((at + i) % m), v0 + (uint32_t)((at + i) / m),
+                         (char *)batch.data + each * (size_t)i);
         if (t->g != NULL) status = tsr_session_set_input(t->session, t->g->input[0], &batch, err);
         if (status == TSR_OK) status = run_batch(t, n, at, t->opt.view_activations, err);
         tsr_tensor_release(&batch);
