@@ -2,7 +2,6 @@
 #include "shared/feed.h"
 
 #include <math.h>
-#include <string.h>
 
 static const char *const modes[] = {"auto", "a", "b", "both", NULL};
 static const char *const budgets[] = {"quick", "quality", NULL};
@@ -32,15 +31,6 @@ static const struct tsr_option options[] = {
     TSR_STRING('l', "layer", "TENSOR", &set.layer, "whose hub tokens to use (default: the first in the stream)"),
     TSR_FLAG(0, "stitch", &set.stitch, "no training: the receiver's head on decoded tokens, outputs as .npy"),
 };
-
-static bool stopped(void) { return tsr_cli_stop != 0; }
-
-static void show(void *arg, int64_t step, int64_t steps, double loss)
-{
-    (void)steps;
-    (void)loss;
-    tsr_progress_update(arg, step);
-}
 
 /* Everything a run works on. */
 struct work {
@@ -98,16 +88,10 @@ static enum tsr_status settings(struct tsr_cli *cli, const struct tsr_tokens *to
     if (set.no_head) o->refit_head = false;
     o->seed = (uint64_t)cli->seed;
     o->pool = cli->pool;
-    o->stop = stopped;
+    o->stop = tsr_cli_stopped;
     if (set.steps > 0) o->steps = set.steps;
     if (set.batch > 0) o->batch = set.batch;
-    if (set.lr != NULL && strcmp(set.lr, "auto") != 0) {
-        double lr;
-        TSR_TRY(tsr_parse_double("option '--lr'", set.lr, 1e-9, 100, &lr, err));
-        o->rate.list[0] = (float)lr;
-        o->rate.n = 1;
-    }
-    return TSR_OK;
+    return tsr_cli_rate(set.lr, &o->rate, err);
 }
 
 static enum tsr_status put_report(struct tsr_cli *cli, const struct tsr_teach_report *r, struct tsr_error *err)
@@ -148,7 +132,7 @@ static enum tsr_status teach(struct tsr_cli *cli, struct work *k, struct tsr_err
     struct tsr_progress progress;
     TSR_TRY(settings(cli, &k->tokens, &o, err));
     tsr_progress_begin(&progress, cli, "teaching", "steps", o.steps);
-    o.progress = show;
+    o.progress = tsr_progress_step;
     o.progress_arg = &progress;
     enum tsr_status status = tsr_teach(k->g, &k->tokens, &k->refs, k->key, &o, &report, err);
     tsr_progress_end(&progress);

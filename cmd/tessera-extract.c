@@ -32,8 +32,6 @@ static const struct tsr_option options[] = {
     TSR_STRING(0, "emit-views", "FILE", &set.emit, "write samples and views as .npy for another framework to answer"),
 };
 
-static bool stopped(void) { return tsr_cli_stop != 0; }
-
 static void show(void *arg, int64_t rows) { tsr_progress_update(arg, rows); }
 
 /* Views are what makes few references suffice, so a model's outputs come with them. */
@@ -70,7 +68,7 @@ static enum tsr_status settings(struct tsr_cli *cli, struct tsr_transmit_options
         .dtype = dtypes[set.to],
         .seed = (uint64_t)cli->seed,
         .pool = cli->pool,
-        .stop = stopped,
+        .stop = tsr_cli_stopped,
         .progress = show,
     };
     TSR_TRY(view_count(&o->views, err));

@@ -2,7 +2,6 @@
 #include "shared/feed.h"
 
 #include <math.h>
-#include <string.h>
 
 static const char *const loss_names[] = {"ce", "mse", NULL};
 
@@ -143,15 +142,6 @@ static enum tsr_status evaluate_outputs(struct tsr_cli *cli, struct tsr_error *e
     return status;
 }
 
-static bool stopped(void) { return tsr_cli_stop != 0; }
-
-static void show(void *arg, int64_t step, int64_t steps, double loss)
-{
-    (void)steps;
-    (void)loss;
-    tsr_progress_update(arg, step);
-}
-
 static enum tsr_status settings(struct tsr_cli *cli, struct tsr_train_options *o, struct tsr_error *err)
 {
     *o = tsr_train_defaults();
@@ -165,14 +155,8 @@ static enum tsr_status settings(struct tsr_cli *cli, struct tsr_train_options *o
     o->fit.ema = (float)set.ema;
     o->fit.patience = set.patience;
     o->fit.seed = (uint64_t)cli->seed;
-    o->fit.stop = stopped;
-    if (set.lr != NULL && strcmp(set.lr, "auto") != 0) {
-        double lr;
-        TSR_TRY(tsr_parse_double("option '--lr'", set.lr, 1e-9, 100, &lr, err));
-        o->rate.list[0] = (float)lr;
-        o->rate.n = 1;
-    }
-    return TSR_OK;
+    o->fit.stop = tsr_cli_stopped;
+    return tsr_cli_rate(set.lr, &o->rate, err);
 }
 
 static enum tsr_status report_training(struct tsr_cli *cli, const struct tsr_train_report *r, struct tsr_error *err)
@@ -211,7 +195,7 @@ static enum tsr_status train(struct tsr_cli *cli, struct tsr_graph *g, struct ts
     if (have_val) TSR_GO(status, done, load_set(cli, g, set.val_x, set.val_y, width, &val, err));
     TSR_GO(status, done, tsr_cli_output(cli, TSR_BINARY, &out, err));
     tsr_progress_begin(&progress, cli, "training", "steps", set.steps);
-    o.fit.progress = show;
+    o.fit.progress = tsr_progress_step;
     o.fit.progress_arg = &progress;
     status = tsr_train_labelled(g, &data, have_val ? &val : NULL, &o, &report, err);
     tsr_progress_end(&progress);

@@ -132,6 +132,11 @@ enum tsr_status tsr_cli_report(struct tsr_cli *cli, const struct tsr_json *line,
 extern volatile sig_atomic_t tsr_cli_stop;
 /* TSR_E_INTERRUPTED once a signal came, else TSR_OK: for TSR_TRY in long loops. */
 enum tsr_status tsr_cli_poll(struct tsr_error *err) TSR_MUST_USE;
+/* The same as a question, for the library's `stop`. */
+bool tsr_cli_stopped(void);
+
+/* What --lr says of the rates to try: NULL and "auto" leave *choice alone, a number is the only one. */
+enum tsr_status tsr_cli_rate(const char *text, struct tsr_rate_choice *choice, struct tsr_error *err) TSR_MUST_USE;
 
 /* The line "training 120/600 steps, 3 s left" on stderr. Nothing is drawn unless stderr is a
  * terminal, stdout is not a pipe and one second has passed, or --progress=always was given.
@@ -146,5 +151,7 @@ void tsr_progress_begin(struct tsr_progress *p, const struct tsr_cli *cli, const
                         int64_t total);
 void tsr_progress_update(struct tsr_progress *p, int64_t done);
 void tsr_progress_end(struct tsr_progress *p); /* wipes the line */
+/* tsr_progress_update as the library's training loops call it: arg is the struct tsr_progress. */
+void tsr_progress_step(void *arg, int64_t step, int64_t steps, double loss);
 
 #endif

@@ -54,3 +54,10 @@ void tsr_progress_end(struct tsr_progress *p)
     }
     p->on = false;
 }
+
+void tsr_progress_step(void *arg, int64_t step, int64_t steps, double loss)
+{
+    (void)steps;
+    (void)loss;
+    tsr_progress_update(arg, step);
+}

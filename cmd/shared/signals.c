@@ -47,3 +47,5 @@ enum tsr_status tsr_cli_poll(struct tsr_error *err)
 {
     return tsr_cli_stop ? tsr_fail(err, TSR_E_INTERRUPTED, "interrupted by signal %d", (int)caught) : TSR_OK;
 }
+
+bool tsr_cli_stopped(void) { return tsr_cli_stop != 0; }

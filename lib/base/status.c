@@ -41,9 +41,9 @@ enum tsr_status tsr_fail_at(struct tsr_error *err, enum tsr_status status, const
     return status;
 }
 
-enum tsr_status tsr_error_prefix(struct tsr_error *err, const char *format, ...)
+void tsr_error_prefix(struct tsr_error *err, const char *format, ...)
 {
-    if (err == NULL) return TSR_E_INTERNAL;
+    if (err == NULL) return;
     char rest[sizeof err->message];
     memcpy(rest, err->message, sizeof rest);
     va_list args;
@@ -53,5 +53,4 @@ enum tsr_status tsr_error_prefix(struct tsr_error *err, const char *format, ...)
     if (n >= 0 && (size_t)n < sizeof err->message)
         (void)snprintf(err->message + n, sizeof err->message - (size_t)n, ": %s", rest);
     disarm(err->message);
-    return err->status;
 }

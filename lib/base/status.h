@@ -46,9 +46,8 @@ const char *tsr_status_name(enum tsr_status status);
 enum tsr_status tsr_fail_at(struct tsr_error *err, enum tsr_status status, const char *file, int line,
                             const char *format, ...) TSR_PRINTF(5, 6);
 
-/* Puts "prefix: " before the message that is already in err; returns err's status (TSR_E_INTERNAL
- * where err is NULL: callers that hold the status return that). */
-enum tsr_status tsr_error_prefix(struct tsr_error *err, const char *format, ...) TSR_PRINTF(2, 3);
+/* Puts "prefix: " before the message that is already in err (may be NULL). */
+void tsr_error_prefix(struct tsr_error *err, const char *format, ...) TSR_PRINTF(2, 3);
 
 /* Check and forward: returns from the calling function when the expression fails. */
 #define TSR_TRY(expression)                                                                        \

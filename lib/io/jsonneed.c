@@ -110,7 +110,7 @@ enum tsr_status tsr_json_need_ints(const struct tsr_json *j, const char *key, in
         enum tsr_status status = tsr_json_need_int(e, NULL, lo, hi, &out[count], err);
         if (status != TSR_OK) {
             const char *name = tsr_json_key(item);
-            (void)tsr_error_prefix(err, "field '%.80s', element %zu", name != NULL ? name : "[]", count);
+            tsr_error_prefix(err, "field '%.80s', element %zu", name != NULL ? name : "[]", count);
             return status;
         }
         count++;

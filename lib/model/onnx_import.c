@@ -96,7 +96,7 @@ enum tsr_status tsr_onnx_add_node(struct tsr_graph *g, Tsr__Onnx__Node *m, const
     for (size_t i = 0; i < m->n_attribute; i++) {
         enum tsr_status status = add_attr(g, m->attribute[i], folder, err);
         if (status == TSR_OK) continue;
-        (void)tsr_error_prefix(err, "node '%s' (%s)", g->node[g->n_node - 1].name, m->op_type);
+        tsr_error_prefix(err, "node '%s' (%s)", g->node[g->n_node - 1].name, m->op_type);
         return status;
     }
     return TSR_OK;
@@ -184,7 +184,7 @@ static enum tsr_status load(const void *data, size_t n, struct tsr_buf *own, con
     }
     TSR_GO(status, done, tsr_graph_new(&g, err));
     status = fill_graph(g, m, folder, err);
-    if (status != TSR_OK) (void)tsr_error_prefix(err, "'%s'", name);
+    if (status != TSR_OK) tsr_error_prefix(err, "'%s'", name);
 done:
     tsr__onnx__model__free_unpacked(m, &allocator);
     if (status == TSR_OK) *out = g;

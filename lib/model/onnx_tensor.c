@@ -149,7 +149,7 @@ static enum tsr_status from_file(const Tsr__Onnx__Tensor *m, const char *folder,
                         "give the model as a file",
                         name_of(m), location);
     enum tsr_status status = tsr_onnx_external(folder, location, offset, length, dtype, shape, out, err);
-    if (status != TSR_OK) (void)tsr_error_prefix(err, "tensor '%s'", name_of(m));
+    if (status != TSR_OK) tsr_error_prefix(err, "tensor '%s'", name_of(m));
     return status;
 }
 
@@ -184,6 +184,6 @@ enum tsr_status tsr_onnx_load_tensor(const void *data, size_t n, const char *nam
     if (m == NULL) return failed ? tsr_nomem(err, n) : tsr_fail(err, TSR_E_FORMAT, "'%s' is not an ONNX tensor", name);
     enum tsr_status status = tsr_onnx_tensor(m, true, NULL, out, err);
     tsr__onnx__tensor__free_unpacked(m, &allocator);
-    if (status != TSR_OK) (void)tsr_error_prefix(err, "'%s'", name);
+    if (status != TSR_OK) tsr_error_prefix(err, "'%s'", name);
     return status;
 }

@@ -73,7 +73,7 @@ void tsr_record_digest(const struct tsr_record *rec, char out[2 * TSR_SHA256_LEN
 
 enum tsr_status tsr_record_failed(const struct tsr_record *rec, enum tsr_status status, struct tsr_error *err)
 {
-    (void)tsr_error_prefix(err, "%s: record %s at byte %llu", rec->source, rec->name, (unsigned long long)rec->offset);
+    tsr_error_prefix(err, "%s: record %s at byte %llu", rec->source, rec->name, (unsigned long long)rec->offset);
     return status;
 }
 
@@ -83,7 +83,7 @@ int tsr_stream_minor(const struct tsr_stream *s) { return s->minor; }
 static enum tsr_status place(struct tsr_stream *s, enum tsr_status status, struct tsr_error *err)
 {
     if (status == TSR_OK || status == TSR_E_NOMEM || status == TSR_E_IO || status == TSR_E_INTERRUPTED) return status;
-    (void)tsr_error_prefix(err, "%s: at byte %llu", tsr_source_name(s->source),
+    tsr_error_prefix(err, "%s: at byte %llu", tsr_source_name(s->source),
                            (unsigned long long)tsr_source_offset(s->source));
     return status;
 }
@@ -210,7 +210,7 @@ static enum tsr_status next_record(struct tsr_stream *s, bool *end, struct tsr_e
     if (status == TSR_OK && h->type == TSR_ENDS && h->plain_len != 0)
         status = tsr_fail(err, TSR_E_CORRUPT, "it has a body");
     if (status != TSR_OK) {
-        (void)tsr_error_prefix(err, "record %s", tsr_type_text(h->type, type));
+        tsr_error_prefix(err, "record %s", tsr_type_text(h->type, type));
         return status;
     }
     if (tsr_type_critical(h->type) && !tsr_type_known(h->type) && !s->opt.allow_unknown)

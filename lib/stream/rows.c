@@ -61,7 +61,7 @@ enum tsr_status tsr_rows_put_with(struct tsr_stream_writer *w, const struct tsr_
     if (status == TSR_OK)
         status = tsr_writer_put(w, r->type, meta, body.data, body.len, err);
     else if (r->layer != NULL)
-        (void)tsr_error_prefix(err, "%s of '%s'", tsr_type_text(r->type, type), r->layer);
+        tsr_error_prefix(err, "%s of '%s'", tsr_type_text(r->type, type), r->layer);
     tsr_buf_release(&body);
     return status;
 }
@@ -164,7 +164,7 @@ enum tsr_status tsr_rows_load(struct tsr_stream *s, const struct tsr_rows *r, fl
     if (status == TSR_OK) {
         status = tsr_rowset_decode(&r->set, body.data, body.len, x, err);
         if (status != TSR_OK)
-            (void)tsr_error_prefix(err, "%s%s%s", tsr_type_text(r->type, type), r->layer ? " of " : "", r->layer ? r->layer : "");
+            tsr_error_prefix(err, "%s%s%s", tsr_type_text(r->type, type), r->layer ? " of " : "", r->layer ? r->layer : "");
     }
     tsr_buf_release(&body);
     return status;

@@ -84,7 +84,7 @@ static enum tsr_status add_layer(struct encoder *e, const struct tsr_rows *r, co
     int64_t n = r->count < e->opt->anchors ? r->count : e->opt->anchors;
     enum tsr_status status = tsr_hub_calibrate(&l->e, x, n, (int64_t)r->set.cols, e->opt->rank, err);
     if (status != TSR_OK) {
-        (void)tsr_error_prefix(err, "layer '%s'", r->layer != NULL ? r->layer : "");
+        tsr_error_prefix(err, "layer '%s'", r->layer != NULL ? r->layer : "");
         return status;
     }
     l->name = tsr_strdup(r->layer != NULL ? r->layer : "");

@@ -1,11 +1,11 @@
 #include "transfer/teach.h"
 
 #include "base/mem.h"
-#include "base/rng.h"
 #include "graph/fuse.h"
 #include "train/loss.h"
 #include "transfer/headfit.h"
 #include "transfer/lesson.h"
+#include "transfer/projection.h"
 
 #include <math.h>
 #include <string.h>
@@ -40,10 +40,10 @@ struct teacher {
     bool has_head;
     int32_t want[2];
     float *target;   /* [lesson.n, classes] in lesson order: probabilities, or values */
-    float *goal;     /* [lesson.n, rank]: hub coefficients scaled; NaN row: none */
-    float *p, *gp;   /* [rank, d]: the projection and its gradient */
+    float *want_out; /* the targets of a batch */
+    size_t want_room;
+    struct tsr_projection hub;
     unsigned char *mask;
-    struct tsr_fit_extra extra;
     struct tsr_fit_problem problem;
 };
 
@@ -59,35 +59,6 @@ static void gather(const float *table, int64_t width, const uint32_t *row, int64
     for (int64_t i = 0; i < n; i++) memcpy(to + i * width, table + (int64_t)row[i] * width, (size_t)width * sizeof *to);
 }
 
-/* w_h / (n r) * sum || P f - c ||^2 over the rows that carry coefficients. */
-static double hub_loss(struct teacher *t, const uint32_t *row, int64_t n, const float *f, float *gf)
-{
-    int64_t d = t->head.d, r = t->tokens->rank;
-    double loss = 0;
-    float scale = t->opt->hub_weight / (float)(n * r);
-    if (gf != NULL) {
-        memset(gf, 0, (size_t)(n * d) * sizeof *gf);
-        memset(t->gp, 0, (size_t)(r * d) * sizeof *t->gp);
-    }
-    for (int64_t i = 0; i < n; i++) {
-        const float *c = t->goal + (int64_t)row[i] * r, *fi = f + i * d;
-        if (isnan(c[0])) continue;
-        for (int64_t k = 0; k < r; k++) {
-            const float *pk = t->p + k * d;
-            float e = -c[k];
-            for (int64_t j = 0; j < d; j++) e += pk[j] * fi[j];
-            loss += (double)scale * (double)e * (double)e;
-            if (gf == NULL) continue;
-            float s = 2 * scale * e;
-            for (int64_t j = 0; j < d; j++) {
-                gf[i * d + j] += s * pk[j];
-                t->gp[k * d + j] += s * fi[j];
-            }
-        }
-    }
-    return loss;
-}
-
 static enum tsr_status lesson_loss(void *arg, const uint32_t *row, int64_t n, const struct tsr_tensor *const *value,
                                    struct tsr_tensor *grad, double *loss, struct tsr_error *err)
 {
@@ -98,16 +69,18 @@ static enum tsr_status lesson_loss(void *arg, const uint32_t *row, int64_t n, co
         if (tsr_tensor_count(value[0]) != n * c)
             return tsr_fail(err, TSR_E_MISMATCH, "the stream has %lld outputs a sample, the receiver gives %lld",
                             (long long)c, (long long)(tsr_tensor_count(value[0]) / (n > 0 ? n : 1)));
-        float *want = tsr_malloc((size_t)(n * c), sizeof *want), *g = grad != NULL ? grad[0].data : NULL;
-        if (want == NULL) return tsr_nomem(err, (size_t)(n * c) * sizeof *want);
+        TSR_TRY(tsr_grow(&t->want_out, &t->want_room, (size_t)(n * c), sizeof *t->want_out, err));
+        float *want = t->want_out, *g = grad != NULL ? grad[0].data : NULL;
         gather(t->target, c, row, n, want);
         *loss = t->tokens->kind == TSR_KIND_REGRESSION ? tsr_loss_mse(value[0]->data, want, n, c, g)
                                                      : tsr_loss_kl(value[0]->data, want, n, c, t->opt->temperature, g);
-        tsr_free(want);
     }
     if (t->opt->hub) {
         size_t at = t->opt->outputs ? 1 : 0;
-        *loss += hub_loss(t, row, n, value[at]->data, grad != NULL ? grad[at].data : NULL);
+        double part;
+        TSR_TRY(tsr_projection_loss(&t->hub, t->opt->hub_weight, row, n, value[at]->data,
+                                    grad != NULL ? grad[at].data : NULL, t->opt->pool, &part, err));
+        *loss += part;
     }
     return TSR_OK;
 }
@@ -127,52 +100,6 @@ static enum tsr_status make_targets(struct teacher *t, struct tsr_error *err)
             t->target[i] = logf(t->target[i] > 1e-7f ? t->target[i] : 1e-7f);
     if (k->kind == TSR_KIND_PROBABILITIES) tsr_softmax_rows(t->target, t->lesson.n, c, temperature, t->target);
     return TSR_OK;
-}
-
-/* Coefficients half-whitened: column i divided by sqrt of its deviation, all of unit mean
- * variance, so that the leading directions weigh more without drowning the rest. */
-static enum tsr_status make_goals(struct teacher *t, struct tsr_error *err)
-{
-    const struct tsr_tokens *k = t->tokens;
-    int64_t r = k->rank, d = t->head.d;
-    double *sum = tsr_calloc((size_t)r, 2 * sizeof *sum);
-    t->goal = tsr_malloc((size_t)t->lesson.n * (size_t)r, sizeof *t->goal);
-    t->p = tsr_calloc((size_t)(r * d), sizeof *t->p);
-    t->gp = tsr_calloc((size_t)(r * d), sizeof *t->gp);
-    if (sum == NULL || t->goal == NULL || t->p == NULL || t->gp == NULL) {
-        tsr_free(sum);
-        return tsr_nomem(err, (size_t)t->lesson.n * (size_t)r * sizeof *t->goal);
-    }
-    double *mean = sum, *var = sum + r, total = 0;
-    for (uint32_t i = 0; i < k->refs; i++)
-        for (int64_t j = 0; j < r; j++) mean[j] += (double)k->hub[i * r + j] / k->refs;
-    for (uint32_t i = 0; i < k->refs; i++)
-        for (int64_t j = 0; j < r; j++) {
-            double e = (double)k->hub[i * r + j] - mean[j];
-            var[j] += e * e / k->refs;
-        }
-    for (int64_t j = 0; j < r; j++) total += sqrt(var[j]);
-    double unit = total > 0 ? sqrt((double)r / total) : 1;
-    for (uint32_t i = 0; i < t->lesson.n; i++)
-        for (int64_t j = 0; j < r; j++) {
-            size_t row = t->lesson.row[i];
-            double v = NAN;
-            if (row < k->hub_rows)
-                v = var[j] > 0 ? ((double)k->hub[row * (size_t)r + (size_t)j] - mean[j]) / pow(var[j], 0.25) * unit : 0;
-            t->goal[(int64_t)i * r + j] = (float)v;
-        }
-    tsr_free(sum);
-    t->extra = (struct tsr_fit_extra){.w = t->p, .g = t->gp, .n = r * d, .decay = true};
-    return TSR_OK;
-}
-
-/* P starts random and small: at zero, f would get no gradient from it. */
-static void start_projection(struct teacher *t)
-{
-    struct tsr_rng rng;
-    tsr_rng_init(&rng, t->opt->seed, 0x70726f6a);
-    float scale = 1 / sqrtf((float)t->head.d);
-    for (int64_t i = 0; i < t->extra.n; i++) t->p[i] = scale * tsr_rng_normal(&rng);
 }
 
 static enum tsr_status make_mask(struct teacher *t, struct tsr_error *err)
@@ -262,11 +189,10 @@ static enum tsr_status prepare(struct teacher *t, const struct tsr_tensor *refs,
     TSR_TRY(make_mask(t, err));
     if (t->opt->outputs) TSR_TRY(make_targets(t, err));
     if (t->opt->outputs && t->opt->retain > 0) TSR_TRY(retain_own(t, report, err));
-    if (t->opt->hub) TSR_TRY(make_goals(t, err));
-    if (t->opt->hub) start_projection(t);
+    if (t->opt->hub) TSR_TRY(tsr_projection_init(&t->hub, &t->lesson, t->head.d, t->opt->seed, err));
     t->problem = (struct tsr_fit_problem){.arg = t, .rows = t->lesson.n - t->lesson.held, .held = t->lesson.held,
                                           .want = t->want, .n_want = n, .input = feed, .loss = lesson_loss,
-                                          .extra = &t->extra, .n_extra = t->opt->hub ? 1 : 0};
+                                          .extra = &t->hub.extra, .n_extra = t->opt->hub ? 1 : 0};
     return TSR_OK;
 }
 
@@ -309,9 +235,8 @@ done:
     tsr_params_release(&t.params);
     tsr_lesson_release(&t.lesson);
     tsr_free(t.target);
-    tsr_free(t.goal);
-    tsr_free(t.p);
-    tsr_free(t.gp);
+    tsr_free(t.want_out);
+    tsr_projection_release(&t.hub);
     tsr_free(t.mask);
     return status;
 }

@@ -295,7 +295,7 @@ static enum tsr_status put_fingerprint(struct tsr_transmitter *t, const struct l
     float *moments = tsr_malloc((size_t)l->width, 2 * sizeof *moments);
     if (moments == NULL) return tsr_nomem(err, (size_t)l->width * 2 * sizeof *moments);
     enum tsr_status status = tsr_fingerprint(l->row, n, l->width, &f, moments, err);
-    if (status != TSR_OK) (void)tsr_error_prefix(err, "layer '%s'", l->name);
+    if (status != TSR_OK) tsr_error_prefix(err, "layer '%s'", l->name);
     if (status == TSR_OK) status = fingerprint_json(&f, &info, err);
     if (status == TSR_OK) {
         struct tsr_rows r = {.type = TSR_FPRT, .layer = l->name, .info = info,
@@ -336,7 +336,7 @@ static enum tsr_status put_rows(struct tsr_transmitter *t, int64_t n, int64_t vi
         r.set = tsr_rowset_choose(t->opt.dtype, t->kind, rows, cols, (size_t)t->out.width);
         enum tsr_status status = tsr_rows_put(t->w, &r, t->out.row, err);
         if (status != TSR_OK) {
-            (void)tsr_error_prefix(err, "outputs for %s of block %lld", view > 0 ? "views" : "samples", (long long)t->block);
+            tsr_error_prefix(err, "outputs for %s of block %lld", view > 0 ? "views" : "samples", (long long)t->block);
             return status;
         }
     }

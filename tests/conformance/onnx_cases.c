@@ -91,7 +91,8 @@ static enum tsr_status run(const struct tsr_graph *g, const struct tsr_tensor *i
     TSR_TRY(tsr_graph_fuse(g, NULL, 0, 0, &fused, err));
     enum tsr_status status = run_graph(fused, in, n_in, want, n_want, shape_only, err);
     tsr_graph_free(fused);
-    return status == TSR_OK ? TSR_OK : tsr_error_prefix(err, "fused");
+    if (status != TSR_OK) tsr_error_prefix(err, "fused");
+    return status;
 }
 
 static size_t read_set(const char *folder, const char *stem, struct tsr_tensor *t, enum tsr_status *status,
