@@ -14,16 +14,19 @@
 enum { KEY_HEADS = 1, KEY_FF = 2, KEY_KERNEL = 4 };
 
 static const struct tsr_zoo_family families[] = {
-    {"mlp", "residual blocks of linear layers over the flattened input", 128, 2, KEY_FF, tsr_zoo_mlp},
-    {"conv1d", "residual convolutions along the last axis", 64, 2, KEY_KERNEL, tsr_zoo_conv1d},
-    {"dscnn", "depthwise-separable 2-D convolutions", 64, 4, KEY_KERNEL, tsr_zoo_dscnn},
-    {"resnet", "basic residual blocks of 2-D convolutions", 16, 4, KEY_KERNEL, tsr_zoo_resnet},
-    {"lstm", "bidirectional LSTM, width/2 units a direction", 64, 2, 0, tsr_zoo_lstm},
-    {"bilstm", "bidirectional LSTM, width units a direction", 64, 2, 0, tsr_zoo_bilstm},
-    {"gru", "bidirectional GRU, width/2 units a direction", 64, 2, 0, tsr_zoo_gru},
-    {"transformer", "pre-norm transformer over the steps of the last axis", 64, 2, KEY_HEADS | KEY_FF,
+    {"mlp", "residual blocks of linear layers over the flattened input", 128, 2, 2, KEY_FF, tsr_zoo_mlp},
+    {"conv1d", "residual convolutions along the last axis", 64, 2, 0, KEY_KERNEL, tsr_zoo_conv1d},
+    {"dscnn", "depthwise-separable 2-D convolutions", 64, 4, 0, KEY_KERNEL, tsr_zoo_dscnn},
+    {"resnet", "basic residual blocks of 2-D convolutions", 16, 4, 0, KEY_KERNEL, tsr_zoo_resnet},
+    {"resnet18", "ResNet-18: four stages of depth basic blocks", 64, 2, 0, KEY_KERNEL, tsr_zoo_resnet18},
+    {"mobilenetv2", "MobileNetV2: the first depth inverted residual blocks", 32, 17, 0, 0, tsr_zoo_mobilenetv2},
+    {"lstm", "bidirectional LSTM, width/2 units a direction", 64, 2, 0, 0, tsr_zoo_lstm},
+    {"bilstm", "bidirectional LSTM, width units a direction", 64, 2, 0, 0, tsr_zoo_bilstm},
+    {"gru", "bidirectional GRU, width/2 units a direction", 64, 2, 0, 0, tsr_zoo_gru},
+    {"transformer", "pre-norm transformer over the steps of the last axis", 64, 2, 2, KEY_HEADS | KEY_FF,
      tsr_zoo_transformer_net},
-    {"cct", "compact convolutional transformer over 2-D maps", 64, 2, KEY_HEADS | KEY_FF | KEY_KERNEL, tsr_zoo_cct},
+    {"bert", "post-norm transformer whose first step is pooled", 256, 4, 4, KEY_HEADS | KEY_FF, tsr_zoo_bert},
+    {"cct", "compact convolutional transformer over 2-D maps", 64, 2, 2, KEY_HEADS | KEY_FF | KEY_KERNEL, tsr_zoo_cct},
 };
 
 const struct tsr_zoo_family *tsr_zoo_families(size_t *n)
@@ -49,7 +52,7 @@ static const struct key keys[] = {
     KEY(classes, 1, 1 << 20, 0, "number of outputs; required"),
     KEY(seed, 0, INT64_C(1) << 53, 0, "of the weights (default: 1)"),
     KEY(heads, 1, 1024, KEY_HEADS, "attention heads, a divisor of width (default: width/32, at least 1)"),
-    KEY(ff, 1, 262144, KEY_FF, "hidden features inside a block (default: 2 width)"),
+    KEY(ff, 1, 262144, KEY_FF, "hidden features inside a block"),
     KEY(kernel, 1, 31, KEY_KERNEL, "size of the convolutions, odd (default: 3)"),
 };
 enum { N_KEYS = sizeof keys / sizeof *keys };
@@ -67,11 +70,12 @@ const char *tsr_zoo_key(const struct tsr_zoo_family *family, size_t i, char *buf
     }
     for (size_t k = 0; k < N_KEYS; k++) {
         if (!takes(family, &keys[k]) || --i > 0) continue;
-        int64_t own = k == 0 ? family->width : k == 1 ? family->depth : 0;
+        bool ff = keys[k].bit == KEY_FF;
+        int64_t own = k == 0 ? family->width : k == 1 ? family->depth : ff ? family->ff : 0;
         int n = snprintf(buf, size, "%s=%lld..%lld  %s", keys[k].name, (long long)keys[k].lo, (long long)keys[k].hi,
                          keys[k].help);
         if (own > 0 && n > 0 && (size_t)n < size)
-            (void)snprintf(buf + n, size - (size_t)n, " (default: %lld)", (long long)own);
+            (void)snprintf(buf + n, size - (size_t)n, " (default: %lld%s)", (long long)own, ff ? " width" : "");
         return buf;
     }
     return NULL;
@@ -132,13 +136,15 @@ static enum tsr_status parse_key(const char *s, size_t n, struct tsr_zoo_spec *s
 
 static enum tsr_status find_family(const char *s, size_t n, struct tsr_zoo_spec *spec, struct tsr_error *err)
 {
-    for (size_t i = 0; i < sizeof families / sizeof *families; i++)
+    enum { COUNT = sizeof families / sizeof *families };
+    char all[200] = "";
+    for (size_t i = 0; i < COUNT; i++) {
+        size_t used = strlen(all);
         if (strlen(families[i].name) == n && memcmp(families[i].name, s, n) == 0) spec->family = &families[i];
+        (void)snprintf(all + used, sizeof all - used, "%s%s", i == 0 ? "" : i + 1 < COUNT ? ", " : " and ", families[i].name);
+    }
     if (spec->family != NULL) return TSR_OK;
-    return tsr_fail(err, TSR_E_USAGE,
-                    "'%.*s' is no family of models; they are mlp, conv1d, dscnn, resnet, lstm, bilstm, gru, "
-                    "transformer and cct",
-                    (int)n, s);
+    return tsr_fail(err, TSR_E_USAGE, "'%.*s' is no family of models; they are %s", (int)n, s, all);
 }
 
 enum tsr_status tsr_zoo_parse(const char *text, struct tsr_zoo_spec *spec, struct tsr_error *err)
@@ -153,6 +159,7 @@ enum tsr_status tsr_zoo_parse(const char *text, struct tsr_zoo_spec *spec, struc
     if (spec->family == NULL) return tsr_fail(err, TSR_E_USAGE, "the specification is empty; it starts with a family");
     if (spec->width == 0) spec->width = spec->family->width;
     if (spec->depth == 0) spec->depth = spec->family->depth;
+    if (spec->ff == 0) spec->ff = spec->family->ff * spec->width;
     if (spec->kernel % 2 == 0) return tsr_fail(err, TSR_E_USAGE, "kernel= wants an odd number");
     bool tokens = spec->vocab > 0 || spec->length > 0;
     if (tokens ? spec->rank > 0 || spec->vocab == 0 || spec->length == 0 : spec->rank == 0)

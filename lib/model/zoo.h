@@ -13,7 +13,7 @@
 
 struct tsr_zoo_spec {
     const struct tsr_zoo_family *family;
-    int64_t width, depth, heads, ff, kernel; /* heads, ff 0: from the width */
+    int64_t width, depth, heads, ff, kernel; /* heads 0: from the width */
     int64_t vocab, length;                   /* tokens: vocab > 0 */
     int rank;                                /* of one sample, 1 to 3; 0 for tokens */
     int64_t dim[3];
@@ -26,6 +26,7 @@ struct tsr_zoo_family {
     const char *name;
     const char *help; /* one line */
     int64_t width, depth; /* defaults */
+    int64_t ff; /* default of ff in widths, where the family takes it */
     unsigned keys; /* private: which it takes besides those that all take */
     void (*build)(struct tsr_zoo_builder *b);
 };

@@ -159,6 +159,15 @@ void tsr_zoo_conv(struct tsr_zoo_builder *b, const char *name, const char *in, c
     tsr_zoo_int(b, "group", group);
 }
 
+void tsr_zoo_relu6(struct tsr_zoo_builder *b, const char *in, const char *out)
+{
+    if (b->status == TSR_OK && tsr_graph_find(b->g, "six") < 0) { /* shared by all */
+        tsr_zoo_fill(b, "zero", 0, NULL, 0);
+        tsr_zoo_fill(b, "six", 0, NULL, 6);
+    }
+    tsr_zoo_node(b, "Clip", out, in, "zero", "six");
+}
+
 void tsr_zoo_mean(struct tsr_zoo_builder *b, const char *in, const char *out, int64_t axis)
 {
     struct tsr_zoo_name axes = tsr_zoo_name("axes.%lld", (long long)axis);

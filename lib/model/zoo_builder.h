@@ -45,6 +45,8 @@ void tsr_zoo_transpose(struct tsr_zoo_builder *b, const char *in, const char *ou
 /* spatial 1 or 2; weight [c_out, c_in / group, k...], "same" padding for odd k, He-uniform. */
 void tsr_zoo_conv(struct tsr_zoo_builder *b, const char *name, const char *in, const char *out, int spatial,
                   int64_t c_in, int64_t c_out, const int64_t *k, const int64_t *stride, int64_t group, bool bias);
+/* Clip to [0, 6]. */
+void tsr_zoo_relu6(struct tsr_zoo_builder *b, const char *in, const char *out);
 /* Mean over one axis, without keeping it. */
 void tsr_zoo_mean(struct tsr_zoo_builder *b, const char *in, const char *out, int64_t axis);
 /* "features" -> "logits". */
@@ -67,10 +69,13 @@ void tsr_zoo_mlp(struct tsr_zoo_builder *b);
 void tsr_zoo_conv1d(struct tsr_zoo_builder *b);
 void tsr_zoo_dscnn(struct tsr_zoo_builder *b);
 void tsr_zoo_resnet(struct tsr_zoo_builder *b);
+void tsr_zoo_resnet18(struct tsr_zoo_builder *b);
+void tsr_zoo_mobilenetv2(struct tsr_zoo_builder *b);
 void tsr_zoo_lstm(struct tsr_zoo_builder *b);
 void tsr_zoo_bilstm(struct tsr_zoo_builder *b);
 void tsr_zoo_gru(struct tsr_zoo_builder *b);
 void tsr_zoo_transformer_net(struct tsr_zoo_builder *b);
+void tsr_zoo_bert(struct tsr_zoo_builder *b);
 void tsr_zoo_cct(struct tsr_zoo_builder *b);
 
 #endif

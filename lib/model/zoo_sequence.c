@@ -90,46 +90,95 @@ static void attention(struct tsr_zoo_builder *b, const char *p, const char *in, 
     tsr_zoo_linear(b, o.s, s6.s, out, d, d, true);
 }
 
-void tsr_zoo_transformer(struct tsr_zoo_builder *b, const char *in, const char *out, int64_t steps)
+/* block0 = in + learnt positions. */
+static void add_positions(struct tsr_zoo_builder *b, const char *in, const char *out, int64_t steps)
 {
-    int64_t d = b->spec->width, wide = b->spec->ff > 0 ? b->spec->ff : 2 * d;
+    int64_t d = b->spec->width;
     if (b->status == TSR_OK && d % head_count(b->spec) != 0)
         b->status = tsr_fail(b->err, TSR_E_USAGE, "width=%lld is not a multiple of heads=%lld", (long long)d,
                              (long long)head_count(b->spec));
     tsr_zoo_uniform(b, "position", 3, (const int64_t[]){1, steps, d}, 0.05);
-    tsr_zoo_node(b, "Add", "block0", in, "position", NULL);
+    tsr_zoo_node(b, "Add", out, in, "position", NULL);
+}
+
+/* Linear, GELU, linear within block `p`. */
+static void feed_forward(struct tsr_zoo_builder *b, const char *p, const char *in, const char *out)
+{
+    int64_t d = b->spec->width, wide = b->spec->ff;
+    struct tsr_zoo_name hidden = tsr_zoo_name("%s.hidden", p), act = tsr_zoo_name("%s.act", p),
+                        fc1 = tsr_zoo_name("%s.fc1", p), fc2 = tsr_zoo_name("%s.fc2", p);
+    tsr_zoo_linear(b, fc1.s, in, hidden.s, d, wide, true);
+    tsr_zoo_node(b, "Gelu", act.s, hidden.s, NULL, NULL);
+    tsr_zoo_linear(b, fc2.s, act.s, out, wide, d, true);
+}
+
+void tsr_zoo_transformer(struct tsr_zoo_builder *b, const char *in, const char *out, int64_t steps)
+{
+    int64_t d = b->spec->width;
+    add_positions(b, in, "block0", steps);
     for (int64_t i = 1; i <= b->spec->depth; i++) {
         struct tsr_zoo_name from = tsr_zoo_name("block%lld", (long long)i - 1),
                             to = tsr_zoo_name("block%lld", (long long)i), n1 = tsr_zoo_name("%s.norm1", to.s),
                             n2 = tsr_zoo_name("%s.norm2", to.s), h1 = tsr_zoo_name("%s.normed1", to.s),
                             h2 = tsr_zoo_name("%s.attended", to.s), h3 = tsr_zoo_name("%s.middle", to.s),
-                            h4 = tsr_zoo_name("%s.normed2", to.s), h5 = tsr_zoo_name("%s.hidden", to.s),
-                            h6 = tsr_zoo_name("%s.act", to.s), h7 = tsr_zoo_name("%s.out", to.s),
-                            fc1 = tsr_zoo_name("%s.fc1", to.s), fc2 = tsr_zoo_name("%s.fc2", to.s);
+                            h4 = tsr_zoo_name("%s.normed2", to.s), h5 = tsr_zoo_name("%s.out", to.s);
         tsr_zoo_layernorm(b, n1.s, from.s, h1.s, d);
         attention(b, to.s, h1.s, h2.s, steps);
         tsr_zoo_node(b, "Add", h3.s, from.s, h2.s, NULL);
         tsr_zoo_layernorm(b, n2.s, h3.s, h4.s, d);
-        tsr_zoo_linear(b, fc1.s, h4.s, h5.s, d, wide, true);
-        tsr_zoo_node(b, "Gelu", h6.s, h5.s, NULL, NULL);
-        tsr_zoo_linear(b, fc2.s, h6.s, h7.s, wide, d, true);
-        tsr_zoo_node(b, "Add", to.s, h3.s, h7.s, NULL);
+        feed_forward(b, to.s, h4.s, h5.s);
+        tsr_zoo_node(b, "Add", to.s, h3.s, h5.s, NULL);
     }
     struct tsr_zoo_name last = tsr_zoo_name("block%lld", (long long)b->spec->depth);
     tsr_zoo_layernorm(b, "norm", last.s, out, d);
 }
 
+/* The input as [N,steps,width]. */
+static struct tsr_zoo_form embedded(struct tsr_zoo_builder *b, const char *out)
+{
+    bool tokens = b->spec->vocab > 0;
+    struct tsr_zoo_form f = tsr_zoo_sequence(b, tokens ? out : "sequence");
+    if (!tokens) tsr_zoo_linear(b, "project", "sequence", out, f.width, b->spec->width, true);
+    return f;
+}
+
 void tsr_zoo_transformer_net(struct tsr_zoo_builder *b)
 {
-    struct tsr_zoo_form f = tsr_zoo_sequence(b, "sequence");
-    const char *in = "sequence";
-    if (b->spec->vocab == 0) {
-        tsr_zoo_linear(b, "project", "sequence", "projected", f.width, b->spec->width, true);
-        in = "projected";
-    }
-    tsr_zoo_transformer(b, in, "final", f.steps);
+    struct tsr_zoo_form f = embedded(b, "projected");
+    tsr_zoo_transformer(b, "projected", "final", f.steps);
     tsr_zoo_mean(b, "final", "features", 1);
     tsr_zoo_head(b, b->spec->width);
+}
+
+/* Post-norm blocks; the first step goes through a linear layer and tanh (Devlin et al. 2019). Width
+ * 256 and depth 4 are BERT-mini (Turc et al. 2019), without the embedding of segments. */
+void tsr_zoo_bert(struct tsr_zoo_builder *b)
+{
+    int64_t d = b->spec->width;
+    struct tsr_zoo_form f = embedded(b, "embedded");
+    add_positions(b, "embedded", "placed", f.steps);
+    tsr_zoo_layernorm(b, "norm", "placed", "block0", d);
+    for (int64_t i = 1; i <= b->spec->depth; i++) {
+        struct tsr_zoo_name from = tsr_zoo_name("block%lld", (long long)i - 1),
+                            to = tsr_zoo_name("block%lld", (long long)i), n1 = tsr_zoo_name("%s.norm1", to.s),
+                            n2 = tsr_zoo_name("%s.norm2", to.s), h1 = tsr_zoo_name("%s.attended", to.s),
+                            h2 = tsr_zoo_name("%s.sum1", to.s), h3 = tsr_zoo_name("%s.middle", to.s),
+                            h4 = tsr_zoo_name("%s.out", to.s), h5 = tsr_zoo_name("%s.sum2", to.s);
+        attention(b, to.s, from.s, h1.s, f.steps);
+        tsr_zoo_node(b, "Add", h2.s, from.s, h1.s, NULL);
+        tsr_zoo_layernorm(b, n1.s, h2.s, h3.s, d);
+        feed_forward(b, to.s, h3.s, h4.s);
+        tsr_zoo_node(b, "Add", h5.s, h3.s, h4.s, NULL);
+        tsr_zoo_layernorm(b, n2.s, h5.s, to.s, d);
+    }
+    struct tsr_zoo_name last = tsr_zoo_name("block%lld", (long long)b->spec->depth);
+    tsr_zoo_list(b, "first", 1, (const int64_t[]){0});
+    tsr_zoo_node(b, "Gather", "first.kept", last.s, "first", NULL);
+    tsr_zoo_int(b, "axis", 1);
+    tsr_zoo_reshape(b, "first.kept", "first.step", 2, (const int64_t[]){0, d});
+    tsr_zoo_linear(b, "pooler", "first.step", "pooler.sum", d, d, false);
+    tsr_zoo_node(b, "Tanh", "features", "pooler.sum", NULL, NULL);
+    tsr_zoo_head(b, d);
 }
 
 /* Compact convolutional transformer (Hassani et al. 2021): convolutional tokens, attention,

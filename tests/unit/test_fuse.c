@@ -437,6 +437,9 @@ static const struct {
     {"bilstm width=9 depth=1 input=7x6 classes=5", "features", 0, 0},
     {"gru width=16 depth=2 vocab=8 length=7 classes=5", "features", 0, 0},
     {"transformer width=32 depth=2 heads=2 vocab=8 length=9 classes=5", "block1", 2, 12},
+    {"resnet18 width=8 depth=1 input=3x20x20 classes=5", "block2", 0, 0},
+    {"mobilenetv2 width=8 depth=3 input=3x16x16 classes=5", "features", 0, 0},
+    {"bert width=32 depth=2 heads=2 vocab=8 length=9 classes=5", "block1", 2, 12},
     {"cct width=32 depth=2 heads=4 input=1x12x12 classes=5", "features", 2, 13},
 };
 

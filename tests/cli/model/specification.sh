@@ -1,14 +1,19 @@
 # families, keys, seeds, and what is said about wrong ones
 . "$TESSERA_ROOT/tests/cli/lib.sh"
 expect 0 tessera-model --list
-test "$(wc -l < out)" -eq 9 || not_ok "nine families"
+test "$(wc -l < out)" -eq 12 || not_ok "twelve families"
 expect 0 tessera-model --list cct
 says out 'heads=1..1024'
 says out '(default: 64)'
+expect 0 tessera-model --list bert
+says out 'ff=1..262144  hidden features inside a block (default: 4 width)'
 expect 2 tessera-model --list perceptron
 expect 2 tessera-model
 expect 2 tessera-model perceptron input=3 classes=2
 says err 'mlp, conv1d'
+says err 'bert and cct'
+expect 2 tessera-model mobilenetv2 input=3x32x32 classes=2 depth=18
+says err 'depth=18: mobilenetv2 has 17 blocks'
 expect 2 tessera-model lstm input=6x32 classes=2 heads=2
 says err 'its keys are input, width, depth'
 expect 2 tessera-model mlp input=3 classes=two
