@@ -8,8 +8,19 @@ bench-transfer:
 #   make bench-gemm [KERNEL=avx2]   our matrix kernels against OpenBLAS, JSON lines
 $(O)/tests/bench_%: $(O)/obj/tests/bench/bench_%.o $(LIB)
 	@mkdir -p $(@D)
-	$(call run,LINK) $(CC) $(SAN) $(LDFLAGS) -o $@ $< $(LIB) $(ALL_LIBS)
+	$(call run,LINK) $(CC) $(SAN) $(LDFLAGS) -o $@ $< $(LIB) $(ALL_LIBS) -ldl
 
 .PHONY: bench-gemm
 bench-gemm: $(O)/tests/bench_gemm
 	@$(O)/tests/bench_gemm $(KERNEL)
+
+#   make bench-ort ORT_DIR=DIR      forward passes and whole processes against ONNX Runtime: scripts/bench-ort.sh
+#   make bench-torch                training steps against PyTorch (PYTHON): scripts/bench-torch.py
+PYTHON ?= /usr/bin/python3
+.PHONY: bench-ort bench-torch
+bench-ort: bin tools $(O)/tests/bench_forward
+	@BUILD=$(O) ORT_DIR="$(ORT_DIR)" scripts/bench-ort.sh
+
+bench-torch: $(O)/tests/bench_step
+	@command -v $(PYTHON) > /dev/null || { echo "skipped: PyTorch: there is no $(PYTHON)"; exit 0; }; \
+	$(PYTHON) scripts/bench-torch.py $(O)/tests/bench_step $(or $(TESSERA_SHARED),../shared)/models

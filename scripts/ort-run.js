@@ -1,6 +1,8 @@
 // ort-run.js DIR... - runs DIR/model.onnx on DIR/input.npy in ONNX Runtime and compares with
 // DIR/output.npy: absolute difference up to 1e-4. One line a folder; exit 1 where one differs,
 // 77 where the package onnxruntime-node is not found (through NODE_PATH).
+// ort-run.js --forward OUT THREADS MODEL INPUT.npy - runs the model once and writes the elements of
+// its first output to OUT. ort-run.js --library prints the path of ONNX Runtime's shared library.
 'use strict';
 const fs = require('fs');
 const TOLERANCE = 1e-4;
@@ -33,9 +35,27 @@ async function check(ort, dir) {
   return worst <= TOLERANCE ? worst : `outputs differ by ${worst}`;
 }
 
+async function forward(ort, out, threads, model, input) {
+  const session = await ort.InferenceSession.create(model, { intraOpNumThreads: Number(threads), logSeverityLevel: 3 });
+  const x = readNpy(input), y = (await session.run({ [session.inputNames[0]]: new ort.Tensor(x.type, x.data, x.dims) }))[session.outputNames[0]];
+  fs.writeFileSync(out, Buffer.from(y.data.buffer, y.data.byteOffset, y.data.byteLength));
+}
+
+function library() {
+  const path = require('path'), bin = path.join(path.dirname(require.resolve('onnxruntime-node/package.json')), 'bin');
+  for (const abi of fs.readdirSync(bin)) {
+    const dir = path.join(bin, abi, process.platform, process.arch);
+    for (const name of fs.existsSync(dir) ? fs.readdirSync(dir) : [])
+      if (/^libonnxruntime\.so/.test(name)) return path.join(dir, name);
+  }
+  throw new Error('onnxruntime-node has no shared library for this machine');
+}
+
 async function main() {
   let ort, failed = 0;
   try { ort = require('onnxruntime-node'); } catch (e) { process.exit(77); }
+  if (process.argv[2] === '--library') return console.log(library());
+  if (process.argv[2] === '--forward') return forward(ort, ...process.argv.slice(3));
   for (const dir of process.argv.slice(2)) {
     let result;
     try { result = await check(ort, dir); } catch (e) { result = e.message.split('\n')[0]; }

@@ -1,13 +1,14 @@
-/* run-onnx MODEL DIR [INPUT.npy] - loads a model, runs it on INPUT, or on random samples, and writes
- * DIR/model.onnx (the model as we export it), DIR/input.npy and DIR/output.npy. For
- * scripts/check-ort.sh, which shows the three to ONNX Runtime. Models with one input. */
+/* run-onnx MODEL DIR [INPUT.npy | SAMPLES] - loads a model, runs it on INPUT, or on random samples (5
+ * unless said), and writes DIR/model.onnx (the model as we export it), DIR/input.npy and
+ * DIR/output.npy. For scripts/check-ort.sh, which shows the three to ONNX Runtime, and
+ * scripts/bench-ort.sh. Models with one input. */
 #include "tessera.h"
 
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-enum { BATCH = 5, TOKENS = 3 };
+enum { SAMPLES = 5, TOKENS = 3 };
 
 static struct tsr_error err;
 
@@ -34,12 +35,12 @@ static void save_npy(const char *dir, const char *name, const struct tsr_tensor 
     must(tsr_sink_close(sink, &err));
 }
 
-static void make_input(const struct tsr_value *v, struct tsr_tensor *t)
+static void make_input(const struct tsr_value *v, int64_t samples, struct tsr_tensor *t)
 {
     struct tsr_shape shape = v->shape;
     struct tsr_rng rng;
     for (int i = 0; i < shape.rank; i++)
-        if (shape.dim[i] < 0) shape.dim[i] = BATCH;
+        if (shape.dim[i] < 0) shape.dim[i] = samples;
     must(tsr_tensor_zeros(t, v->dtype, shape.rank, shape.dim, &err));
     tsr_rng_init(&rng, 1, 0);
     for (int64_t i = 0; i < tsr_tensor_count(t); i++)
@@ -61,12 +62,13 @@ int main(int argc, char **argv)
     struct tsr_session *s;
     struct tsr_tensor in, out;
     if (argc < 3 || argc > 4) {
-        fprintf(stderr, "usage: run-onnx MODEL DIR [INPUT.npy]\n");
+        fprintf(stderr, "usage: run-onnx MODEL DIR [INPUT.npy | SAMPLES]\n");
         return 2;
     }
     must(tsr_onnx_load(argv[1], &g, &err));
-    if (argc == 4) read_input(argv[3], &in);
-    else make_input(&g->value[g->input[0]], &in);
+    int samples = argc == 4 ? atoi(argv[3]) : SAMPLES;
+    if (samples > 0) make_input(&g->value[g->input[0]], samples, &in);
+    else read_input(argv[3], &in);
     must(tsr_session_new(g, NULL, &s, &err));
     must(tsr_session_call(s, &in, 1, g->output, 1, &out, &err));
     save_npy(argv[2], "input.npy", &in);
