@@ -22,11 +22,18 @@
     X(linear) \
     X(lrn) \
     X(matmul) \
+    X(matmul_nbits) \
     X(movement) \
     X(mvn) \
     X(norm) \
     X(pad) \
     X(pool) \
+    X(qlinear_binary) \
+    X(qlinear_conv) \
+    X(qlinear_map) \
+    X(qlinear_matmul) \
+    X(qlinear_pool) \
+    X(quantize) \
     X(reduce) \
     X(resize) \
     X(rnn) \

@@ -1,6 +1,7 @@
 /* matmul.c - Gemm and MatMul. */
 #include "ops/families.h"
 #include "ops/arg.h"
+#include "ops/batches.h"
 #include "base/mem.h"
 #include "tensor/blas.h"
 #include "tensor/gemm.h"
@@ -181,94 +182,30 @@ static enum tsr_status gemm_backward(struct tsr_op_ctx *ctx)
 
 /* ---- MatMul --------------------------------------------------------------------------------- */
 
-/* A matmul as a batch of products: the operands with their vectors made matrices, and where in
- * A and B each product of the batch lies. */
-struct batches {
-    struct product one;
-    int rank;                            /* batch dimensions */
-    int64_t dim[TSR_MAX_RANK];
-    int64_t step_a[TSR_MAX_RANK], step_b[TSR_MAX_RANK]; /* in matrices; 0 where broadcast */
-    int64_t count;
-};
-
-static enum tsr_status matmul_shapes(struct tsr_op_ctx *ctx, struct batches *s, struct tsr_shape *out)
-{
-    char ta[TSR_SHAPE_TEXT], tb[TSR_SHAPE_TEXT];
-    struct tsr_shape a = ctx->in[0]->shape, b = ctx->in[1]->shape, both;
-    bool va = a.rank == 1, vb = b.rank == 1;
-    if (a.rank == 0 || b.rank == 0) return tsr_op_fail(ctx, TSR_E_MISMATCH, "a scalar has no matrix product; use Mul");
-    if (va) a = (struct tsr_shape){.rank = 2, .dim = {1, a.dim[0]}};
-    if (vb) b = (struct tsr_shape){.rank = 2, .dim = {b.dim[0], 1}};
-    memset(s, 0, sizeof *s);
-    s->one = (struct product){.m = a.dim[a.rank - 2], .k = a.dim[a.rank - 1], .n = b.dim[b.rank - 1], .alpha = 1};
-    int64_t kb = b.dim[b.rank - 2];
-    a.rank -= 2, b.rank -= 2;
-    if (kb != s->one.k || !tsr_shape_broadcast(&a, &b, &both))
-        return tsr_op_fail(ctx, TSR_E_MISMATCH, "%s and %s do not fit together",
-                           tsr_shape_text(&ctx->in[0]->shape, ta, sizeof ta),
-                           tsr_shape_text(&ctx->in[1]->shape, tb, sizeof tb));
-    s->rank = both.rank;
-    s->count = 1;
-    int64_t na = 1, nb = 1;
-    for (int i = both.rank - 1; i >= 0; i--) {
-        int ia = i - (both.rank - a.rank), ib = i - (both.rank - b.rank);
-        int64_t da = ia >= 0 ? a.dim[ia] : 1, db = ib >= 0 ? b.dim[ib] : 1;
-        s->dim[i] = both.dim[i];
-        s->step_a[i] = da == 1 ? 0 : na;
-        s->step_b[i] = db == 1 ? 0 : nb;
-        na *= da, nb *= db, s->count *= both.dim[i];
-    }
-    *out = both;
-    if (!va) out->dim[out->rank++] = s->one.m;
-    if (!vb) out->dim[out->rank++] = s->one.n;
-    return TSR_OK;
-}
-
 static const uint32_t matmul_types = TSR_MASK_REAL | TSR_MASK(TSR_I32) | TSR_MASK(TSR_U32) | TSR_MASK(TSR_I64) |
                                      TSR_MASK(TSR_U64);
 
 static enum tsr_status matmul_infer(struct tsr_op_ctx *ctx)
 {
-    struct batches s;
+    struct tsr_batches s;
     struct tsr_shape out;
     TSR_TRY(tsr_op_need(ctx, 0, matmul_types));
     TSR_TRY(tsr_op_need(ctx, 1, TSR_MASK(ctx->in[0]->dtype)));
-    TSR_TRY(matmul_shapes(ctx, &s, &out));
+    TSR_TRY(tsr_batches_init(ctx, 0, 1, &s, &out));
     tsr_op_set(ctx, 0, ctx->in[0]->dtype, &out);
     return TSR_OK;
 }
 
-/* Index of the matrix in A (or B) that product `at` of the batch uses. */
-static int64_t batch_place(const struct batches *s, const int64_t *step, int64_t at)
+static struct product one_of(const struct tsr_batches *s)
 {
-    int64_t place = 0;
-    for (int i = s->rank - 1; i >= 0; i--) {
-        place += at % s->dim[i] * step[i];
-        at /= s->dim[i];
-    }
-    return place;
+    return (struct product){.m = s->m, .n = s->n, .k = s->k, .alpha = 1};
 }
 
-/* True where product x uses matrix x (stride 1) or always the same one (stride 0). */
-static bool batch_regular(const struct batches *s, const int64_t *step, int64_t *stride)
+static void matmul_integers(const struct tsr_batches *s, enum tsr_dtype type, const void *a, const void *b, void *c)
 {
-    int64_t n = 1;
-    bool fixed = true, running = true;
-    for (int i = s->rank - 1; i >= 0; i--) {
-        if (s->dim[i] == 1) continue;
-        fixed = fixed && step[i] == 0;
-        running = running && step[i] == n;
-        n *= s->dim[i];
-    }
-    *stride = fixed ? 0 : 1;
-    return fixed || running;
-}
-
-static void matmul_integers(const struct batches *s, enum tsr_dtype type, const void *a, const void *b, void *c)
-{
-    const struct product *p = &s->one;
+    const struct product one = one_of(s), *p = &one;
     for (int64_t x = 0; x < s->count; x++) {
-        int64_t pa = batch_place(s, s->step_a, x) * p->m * p->k, pb = batch_place(s, s->step_b, x) * p->k * p->n;
+        int64_t pa = tsr_batches_place(s, s->step_a, x) * p->m * p->k, pb = tsr_batches_place(s, s->step_b, x) * p->k * p->n;
         for (int64_t i = 0; i < p->m; i++)
             for (int64_t j = 0; j < p->n; j++) {
                 uint64_t sum = 0; /* wraps; the store takes the low bits */
@@ -287,9 +224,9 @@ static const char *element(const struct tsr_tensor *t, int64_t i)
 
 static enum tsr_status matmul_forward(struct tsr_op_ctx *ctx)
 {
-    struct batches s;
+    struct tsr_batches s;
     struct tsr_shape out;
-    TSR_TRY(matmul_shapes(ctx, &s, &out));
+    TSR_TRY(tsr_batches_init(ctx, 0, 1, &s, &out));
     const struct tsr_tensor *a = ctx->in[0], *b = ctx->in[1];
     struct tsr_tensor *y = &ctx->out[0];
     if (tsr_tensor_count(y) == 0) return TSR_OK;
@@ -297,9 +234,9 @@ static enum tsr_status matmul_forward(struct tsr_op_ctx *ctx)
         matmul_integers(&s, a->dtype, a->data, b->data, y->data);
         return TSR_OK;
     }
-    struct product p = s.one;
+    struct product p = one_of(&s);
     int64_t ra, rb, size_a = p.m * p.k, size_b = p.k * p.n, size_y = p.m * p.n;
-    if (batch_regular(&s, s.step_a, &ra) && batch_regular(&s, s.step_b, &rb)) {
+    if (tsr_batches_regular(&s, s.step_a, &ra) && tsr_batches_regular(&s, s.step_b, &rb)) {
         if (rb == 0 && (ra == 1 || s.count == 1)) {
             p.m *= s.count; /* one tall product: B is the same for all */
         } else {
@@ -310,16 +247,16 @@ static enum tsr_status matmul_forward(struct tsr_op_ctx *ctx)
         return TSR_OK;
     }
     for (int64_t x = 0; x < s.count; x++)
-        multiply(ctx, &p, a->dtype, element(a, batch_place(&s, s.step_a, x) * size_a),
-                 element(b, batch_place(&s, s.step_b, x) * size_b), (void *)(uintptr_t)element(y, x * size_y), NULL);
+        multiply(ctx, &p, a->dtype, element(a, tsr_batches_place(&s, s.step_a, x) * size_a),
+                 element(b, tsr_batches_place(&s, s.step_b, x) * size_b), (void *)(uintptr_t)element(y, x * size_y), NULL);
     return TSR_OK;
 }
 
 /* The gradient of operand `which`: one product for each of the batch, added up in order where
  * the operand was broadcast. */
-static void matmul_gradient(struct tsr_op_ctx *ctx, const struct batches *s, int which)
+static void matmul_gradient(struct tsr_op_ctx *ctx, const struct tsr_batches *s, int which)
 {
-    const struct product *f = &s->one;
+    const struct product one = one_of(s), *f = &one;
     const struct tsr_tensor *dy = ctx->gout[0], *other = ctx->in[1 - which];
     struct tsr_tensor *g = &ctx->gin[which];
     const int64_t *step = which == 0 ? s->step_a : s->step_b, *step_other = which == 0 ? s->step_b : s->step_a;
@@ -327,7 +264,7 @@ static void matmul_gradient(struct tsr_op_ctx *ctx, const struct batches *s, int
                                   size_other = which == 0 ? f->k * f->n : f->m * f->k, size_y = f->m * f->n;
     struct product p = which == 0 ? (struct product){.tb = true, .m = f->m, .n = f->k, .k = f->n, .alpha = 1}
                                   : (struct product){.ta = true, .m = f->k, .n = f->n, .k = f->m, .alpha = 1};
-    bool regular = batch_regular(s, step, &stride) && batch_regular(s, step_other, &stride_other);
+    bool regular = tsr_batches_regular(s, step, &stride) && tsr_batches_regular(s, step_other, &stride_other);
     if (regular && which == 0 && stride_other == 0 && (stride == 1 || s->count == 1)) {
         p.m *= s->count;
         multiply(ctx, &p, g->dtype, dy->data, other->data, g->data, NULL);
@@ -345,8 +282,8 @@ static void matmul_gradient(struct tsr_op_ctx *ctx, const struct batches *s, int
         p.beta = 1;
         zero(g);
         for (int64_t x = 0; x < s->count; x++) {
-            const char *d = element(dy, x * size_y), *o = element(other, batch_place(s, step_other, x) * size_other);
-            void *to = (void *)(uintptr_t)element(g, batch_place(s, step, x) * size);
+            const char *d = element(dy, x * size_y), *o = element(other, tsr_batches_place(s, step_other, x) * size_other);
+            void *to = (void *)(uintptr_t)element(g, tsr_batches_place(s, step, x) * size);
             multiply(ctx, &p, g->dtype, which == 0 ? d : o, which == 0 ? o : d, to, NULL);
         }
     }
@@ -354,9 +291,9 @@ static void matmul_gradient(struct tsr_op_ctx *ctx, const struct batches *s, int
 
 static enum tsr_status matmul_backward(struct tsr_op_ctx *ctx)
 {
-    struct batches s;
+    struct tsr_batches s;
     struct tsr_shape out;
-    TSR_TRY(matmul_shapes(ctx, &s, &out));
+    TSR_TRY(tsr_batches_init(ctx, 0, 1, &s, &out));
     if (ctx->in[0]->dtype != TSR_F32 && ctx->in[0]->dtype != TSR_F64)
         return tsr_op_fail(ctx, TSR_E_UNSUPPORTED, "integers have no gradient");
     for (int i = 0; i < 2; i++) {
