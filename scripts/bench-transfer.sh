@@ -13,6 +13,7 @@
 set -euo pipefail
 LC_ALL=C
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
+. scripts/bench-lib.sh
 unset "${!OPENBLAS_@}"
 export BUILD=${BUILD:-build} SEEDS=${SEEDS:-1 2 3} TASKS=${TASKS:-tokens glyphs sensors spoken} JOBS=${JOBS:-2}
 export BENCH=${BENCH:-$BUILD/bench} WHAT=${WHAT:-labels views plain full stitch} GLYPH_REFS=${GLYPH_REFS:-400 100 25}
@@ -38,11 +39,6 @@ reference_counts() {
     *) echo 400 ;;
     esac
 }
-# transformer-64x2 -> transformer width=64 depth=2
-specification() {
-    local family=${1%-*} size=${1##*-}
-    echo "$family width=${size%x*} depth=${size#*x}"
-}
 # Names of what a PyTorch network of the spoken digits is called in our zoo.
 family() {
     case $1 in
@@ -55,14 +51,6 @@ family() {
 teachers() { if test "$1" = spoken; then echo "$SPOKEN_TEACHERS"; else echo "$MODELS"; fi; }
 students() { if test "$1" = spoken; then echo "$SPOKEN_STUDENTS"; else echo "$MODELS"; fi; }
 
-# measure COMMAND...: runs it; $cpu is what it took, user and system, with all its children.
-measure() {
-    local TIMEFORMAT='%3U %3S'
-    { time "$@" 2>> "$log"; } 2> "$scratch"
-    cpu=$(awk 'END { printf "%.3f", $1 + $2 }' "$scratch")
-}
-# accuracy ARGUMENTS of tessera-train --eval
-accuracy() { tessera-train -T1 --eval "$@" 2>> "$log" | awk '$1 == "accuracy" { print $2 }'; }
 on_test() { accuracy -m "$1" -x "$dir/test-x.npy" -y "$dir/test-y.npy"; }
 
 # put ACCURACY BYTES CPU: the job's result
@@ -158,7 +146,7 @@ job() {
     dir=$BENCH/$task/$seed
     mkdir -p "$dir/results"
     result=$dir/results/$what-$refs-$tx-$rx.json
-    log=$dir/results/$what-$refs-$tx-$rx.log scratch=$dir/results/$what-$refs-$tx-$rx.cpu
+    log=$dir/results/$what-$refs-$tx-$rx.log
     test ! -s "$result" || return 0
     exec 9>&2 # where the trap speaks: it may run while standard error is the log
     trap 'test $? = 0 || { echo "bench-transfer: failed: $task $seed $what $refs $tx $rx"; cat "$log"; } >&9' EXIT
@@ -204,7 +192,6 @@ job() {
         ;;
     esac
     echo "done: $(cat "$result")"
-    rm -f "$scratch"
 }
 if test "${1:-}" = --job; then
     shift

@@ -5,6 +5,16 @@ bench-transfer:
 	+@$(MAKE) --no-print-directory bin tools
 	@BUILD=$(O) scripts/bench-transfer.sh
 
+#   make bench-budget   what a transfer costs: calibration, the quick budget, the stream's bytes; JSON lines
+.PHONY: bench-budget
+bench-budget: bin tools $(O)/tests/bench_hub
+	@BUILD=$(O) scripts/bench-budget.sh
+
+#   make bench-retain   trained receivers taught by better and by worse teachers, with and without --retain; JSON lines
+.PHONY: bench-retain
+bench-retain: bin tools
+	@BUILD=$(O) scripts/bench-retain.sh
+
 #   make bench-gemm [KERNEL=avx2]   our matrix kernels against OpenBLAS, JSON lines
 $(O)/tests/bench_%: $(O)/obj/tests/bench/bench_%.o $(LIB)
 	@mkdir -p $(@D)
