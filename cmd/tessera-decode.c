@@ -25,7 +25,7 @@ static const struct tsr_option options[] = {
     TSR_STRING(0, "lr", "RATE", &set.lr, "learning rate, or 'auto': tried on held-out tokens (default: auto)"),
     TSR_DOUBLE(0, "temperature", "T", &set.temperature, 0.01, 100, "of the softmax on both sides (default: 1)"),
     TSR_DOUBLE(0, "hub-weight", "W", &set.hub_weight, 0, 1e6, "weight of the hub tokens in modes a and both (default: 1)"),
-    TSR_DOUBLE(0, "retain", "W", &set.retain, 0, 1e6, "weight of what the receiver itself answered before (default: 0)"),
+    TSR_DOUBLE(0, "retain", "W", &set.retain, 0, 1e6, "weight of what the receiver itself answered before, 1 to keep it (default: 0)"),
     TSR_FLAG(0, "keep-zeros", &set.keep_zeros, "weights that are zero stay zero"),
     TSR_FLAG(0, "no-head-refit", &set.no_head, "do not try the closed-form last layer"),
     TSR_STRING('l', "layer", "TENSOR", &set.layer, "whose hub tokens to use (default: the first in the stream)"),
@@ -99,13 +99,9 @@ static enum tsr_status put_report(struct tsr_cli *cli, const struct tsr_teach_re
     struct tsr_json *line, *rates;
     tsr_cli_note(cli, "%lld steps at rate %g on %zu rows: held-out loss %.5f, before %.5f%s", (long long)r->steps,
                  (double)r->rate.best, r->rows, r->after, r->before, r->head_refitted ? ", head refitted" : "");
-    if (set.retain > 0)
-        tsr_cli_note(cli, "consistency of the teacher %.4f, of the receiver %.4f: its own answers weigh %.3f",
-                     r->retain.tx, r->retain.rx, r->retain.own_share);
     TSR_TRY(tsr_json_object(&line, err));
     enum tsr_status status;
     TSR_GO(status, done, tsr_json_set_string(line, "schema", "tessera-decode.result/1", err));
-    if (set.retain > 0) TSR_GO(status, done, tsr_json_set_number(line, "own_share", r->retain.own_share, err));
     TSR_GO(status, done, tsr_json_set_int(line, "refs_used", r->refs_used, err));
     TSR_GO(status, done, tsr_json_set_int(line, "refs_missing", r->refs_missing, err));
     TSR_GO(status, done, tsr_json_set_int(line, "rows", (int64_t)r->rows, err));

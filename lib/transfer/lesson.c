@@ -68,14 +68,6 @@ static bool can_make(const struct tsr_lesson *l, struct tsr_token_row r)
     return !plan.mixed || l->at[r.block->first + plan.partner] != UINT32_MAX;
 }
 
-bool tsr_lesson_mixed(const struct tsr_lesson *l, uint32_t row)
-{
-    struct tsr_token_row r = tsr_tokens_row(l->tokens, row);
-    struct tsr_view_plan plan = {.mixed = false};
-    if (r.view > 0) plan_row(l->tokens, r, &plan);
-    return plan.mixed;
-}
-
 enum tsr_status tsr_lesson_init(struct tsr_lesson *l, const struct tsr_tokens *tokens, const struct tsr_tensor *refs,
                                 const struct tsr_key *key, double held_share, bool with_views, uint64_t seed,
                                 struct tsr_error *err)

@@ -29,9 +29,6 @@ void tsr_lesson_release(struct tsr_lesson *l);
  * fit. */
 enum tsr_status tsr_lesson_adapt(struct tsr_tensor *x, const struct tsr_value *input, struct tsr_error *err) TSR_MUST_USE;
 
-/* Does this row of the stream mix two samples? */
-bool tsr_lesson_mixed(const struct tsr_lesson *l, uint32_t row);
-
 /* Gives the session of the receiver g the inputs of lesson rows index[0..n) (positions in l->row). */
 enum tsr_status tsr_lesson_input(struct tsr_lesson *l, const uint32_t *index, int64_t n, const struct tsr_graph *g,
                                  struct tsr_session *s, struct tsr_error *err) TSR_MUST_USE;

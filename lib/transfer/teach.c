@@ -135,14 +135,17 @@ static enum tsr_status own_answers(struct teacher *t, float *own, struct tsr_err
     return TSR_OK;
 }
 
-static enum tsr_status retain_own(struct teacher *t, struct tsr_teach_report *report, struct tsr_error *err)
+/* What a trained receiver knew stays: its own first answers join the teacher's, p = (p_tx + 2 w p_rx) / (1 + 2 w). A
+ * mixture of targets has the same gradient as a weighted sum of two divergences. Nothing tells without labels which of
+ * two networks knows more, so at w = 1 the receiver's own counts for more: where it is sure, it stays with its answer. */
+static enum tsr_status retain_own(struct teacher *t, struct tsr_error *err)
 {
     size_t n = (size_t)t->lesson.n * (size_t)t->tokens->classes;
     float *own = tsr_malloc(n, sizeof *own);
     if (own == NULL) return tsr_nomem(err, n * sizeof *own);
     enum tsr_status status = own_answers(t, own, err);
-    if (status == TSR_OK)
-        status = tsr_retain(&t->lesson, t->target, own, t->tokens->classes, (double)t->opt->retain, &report->retain, err);
+    float share = 2 * t->opt->retain / (1 + 2 * t->opt->retain);
+    for (size_t i = 0; status == TSR_OK && i < n; i++) t->target[i] += share * (own[i] - t->target[i]);
     tsr_free(own);
     return status;
 }
@@ -161,7 +164,7 @@ static struct tsr_fit_options fit_options(const struct teacher *t)
 }
 
 static enum tsr_status prepare(struct teacher *t, const struct tsr_tensor *refs, const struct tsr_key *key,
-                               struct tsr_teach_report *report, struct tsr_error *err)
+                               struct tsr_error *err)
 {
     const struct tsr_tokens *k = t->tokens;
     if (t->g->n_input != 1)
@@ -188,7 +191,7 @@ static enum tsr_status prepare(struct teacher *t, const struct tsr_tensor *refs,
     TSR_TRY(tsr_session_new(t->fused, &so, &t->session, err));
     TSR_TRY(make_mask(t, err));
     if (t->opt->outputs) TSR_TRY(make_targets(t, err));
-    if (t->opt->outputs && t->opt->retain > 0) TSR_TRY(retain_own(t, report, err));
+    if (t->opt->outputs && t->opt->retain > 0) TSR_TRY(retain_own(t, err));
     if (t->opt->hub) TSR_TRY(tsr_projection_init(&t->hub, &t->lesson, t->head.d, t->opt->seed, err));
     t->problem = (struct tsr_fit_problem){.arg = t, .rows = t->lesson.n - t->lesson.held, .held = t->lesson.held,
                                           .want = t->want, .n_want = n, .input = feed, .loss = lesson_loss,
@@ -220,7 +223,7 @@ enum tsr_status tsr_teach(struct tsr_graph *g, const struct tsr_tokens *tokens, 
     *report = (struct tsr_teach_report){.before = NAN, .after = NAN};
     struct teacher t = {.g = g, .tokens = tokens, .opt = options};
     enum tsr_status status;
-    TSR_GO(status, done, prepare(&t, refs, key, report, err));
+    TSR_GO(status, done, prepare(&t, refs, key, err));
     report->refs_used = t.lesson.refs_used;
     report->refs_missing = tokens->refs - t.lesson.refs_used;
     report->rows = t.lesson.n;

@@ -11,7 +11,7 @@
 
 #include "graph/head.h"
 #include "train/rate.h"
-#include "transfer/retain.h"
+#include "transfer/tokens.h"
 
 struct tsr_teach_options {
     bool outputs;        /* mode B: learn the outputs */
@@ -22,7 +22,7 @@ struct tsr_teach_options {
     struct tsr_rate_choice rate; /* the candidates, and the length of a trial */
     int64_t looks;       /* how often the held-out loss is taken; the best weights are kept */
     float ema;
-    float retain;        /* weight of the receiver's own first outputs; 0: none */
+    float retain;        /* weight of the receiver's own first outputs, 1: twice the teacher's; 0: none */
     bool keep_zeros;     /* weights that are 0 stay 0 */
     bool refit_head;     /* try the closed-form head, keep it where it is better */
     uint64_t seed;
@@ -40,7 +40,6 @@ struct tsr_teach_report {
     double before, after; /* held-out loss of the receiver as it came, and as it leaves */
     int64_t steps;
     bool head_refitted;
-    struct tsr_retain_report retain; /* where the receiver's own answers were asked to join */
 };
 
 /* budget "quick" or "quality". */

@@ -130,6 +130,44 @@ START_TEST(the_closed_form_head_is_kept_where_it_helps)
 }
 END_TEST
 
+/* How many reference samples the receiver gives the class that it gives in `before` (which it sets where first). */
+static int same_answers(struct tsr_graph *g, int32_t before[REFS], bool first)
+{
+    float z[REFS * 3];
+    int same = 0;
+    ck_assert_int_eq(tsr_predict(g, g->output[0], &refs, 3, NULL, z, NULL), TSR_OK);
+    for (int i = 0; i < REFS; i++) {
+        int32_t c = tsr_argmax(z + 3 * i, 3);
+        if (first) before[i] = c;
+        same += c == before[i];
+    }
+    return same;
+}
+
+START_TEST(what_the_receiver_knew_is_retained)
+{
+    struct tsr_graph *g = receiver("mlp input=6 classes=3 width=32 depth=1");
+    struct tsr_teach_options o = options();
+    struct tsr_teach_report r;
+    int32_t before[REFS];
+    ck_assert_int_eq(teach(g, &o, &r), TSR_OK);
+    same_answers(g, before, true);
+    for (size_t i = 0; i < ROWS; i++) { /* a teacher that knows nothing: every answer is another one */
+        float first = tokens.out[3 * i];
+        tokens.out[3 * i] = tokens.out[3 * i + 1];
+        tokens.out[3 * i + 1] = tokens.out[3 * i + 2];
+        tokens.out[3 * i + 2] = first;
+    }
+    o.retain = 1;
+    ck_assert_int_eq(teach(g, &o, &r), TSR_OK);
+    ck_assert_int_ge(same_answers(g, before, false), REFS * 9 / 10);
+    o.retain = 0;
+    ck_assert_int_eq(teach(g, &o, &r), TSR_OK);
+    ck_assert_int_le(same_answers(g, before, false), REFS / 10);
+    tsr_graph_free(g);
+}
+END_TEST
+
 START_TEST(zeros_stay)
 {
     struct tsr_graph *g = receiver("mlp input=6 classes=3 width=16 depth=1");
@@ -220,6 +258,7 @@ int main(void)
     tcase_add_test(t, values_are_learnt);
     tcase_add_test(t, hub_tokens_are_learnt);
     tcase_add_test(t, the_closed_form_head_is_kept_where_it_helps);
+    tcase_add_test(t, what_the_receiver_knew_is_retained);
     tcase_add_test(t, zeros_stay);
     tcase_add_test(t, what_does_not_fit_is_refused);
     tcase_add_test(t, it_can_be_stopped);
