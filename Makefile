@@ -114,6 +114,7 @@ $(O)/tests/fuzz_%: $(O)/obj/tests/fuzz/fuzz_%.o $(O)/obj/tests/fuzz/replay.o $(L
 	$(call run,LINK) $(CC) $(SAN) $(LDFLAGS) -o $@ $(filter %.o,$^) $(LIB) $(ALL_LIBS)
 
 include tests/tests.mk
+include tests/cross.mk
 include tests/conformance/conformance.mk
 include scripts/data.mk
 include scripts/demo.mk

@@ -4,6 +4,7 @@
 #   make check-X      one suite of it: modules, unit, fuzz, cli, docs
 #   make check ONLY=PATTERN     only tests whose name matches the extended regular expression
 #   make check-long   what takes minutes: torture and sweeps (tests/long/*.sh), full fuzz replays
+#   make check-aarch64, check-baseline    the unit tests on other processors: see cross.mk
 #   make fuzz         libFuzzer (needs clang), FUZZ_SECONDS for each target
 # All of them work with SANITIZE=address,undefined and SANITIZE=thread.
 #

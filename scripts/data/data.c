@@ -44,7 +44,8 @@ float tsr_data_round(float value)
     const float scaled = value * 64.0f;
     if (scaled >= 1024.0f) return 16.0f;
     if (scaled <= -1024.0f) return -16.0f;
-    return (float)(int)(scaled + (scaled < 0.0f ? -0.5f : 0.5f)) * 0.015625f;
+    /* Plus zero: some processors convert there and back in one instruction, which keeps a zero's sign. */
+    return ((float)(int)(scaled + (scaled < 0.0f ? -0.5f : 0.5f)) + 0.0f) * 0.015625f;
 }
 
 float tsr_data_sin(float x)

@@ -49,7 +49,10 @@ START_TEST(plain_and_affine_round_trips)
                 code(&s, x, y, &b);
                 for (size_t c = 0; c < cols; c++) {
                     double low = INFINITY, high = -INFINITY;
-                    for (size_t r = 0; r < rows; r++) low = fmin(low, x[r * cols + c]), high = fmax(high, x[r * cols + c]);
+                    for (size_t r = 0; r < rows; r++) {
+                        double v = x[r * cols + c];
+                        low = v < low ? v : low, high = v > high ? v : high;
+                    }
                     for (size_t r = 0; r < rows; r++) {
                         double a = x[r * cols + c], d = fabs(a - (double)y[r * cols + c]);
                         double most = t < 3 ? bound[t] * fabs(a) : (high - low) / (t == 3 ? 255 : 15) * 0.5001 + 1e-6 * fabs(a);
