@@ -14,7 +14,7 @@ struct inliner {
     const Tsr__Onnx__Function **sorted; /* the model's functions, by name */
     size_t n_sorted;
     struct tsr_graph *g;
-    const char *folder;
+    struct tsr_onnx_files *files;
     size_t calls; /* numbers the copies of local names */
 };
 
@@ -141,7 +141,7 @@ static enum tsr_status add_copy(struct inliner *in, const Tsr__Onnx__Node *node,
         status = tsr_fail(err, TSR_E_LIMIT, "the model has more than %d nodes once its functions are expanded",
                           MAX_NODES);
     } else {
-        status = tsr_onnx_add_node(in->g, &copy, in->folder, err);
+        status = tsr_onnx_add_node(in->g, &copy, in->files, err);
     }
 done:
     free_all(input, node->n_input);
@@ -158,9 +158,9 @@ static enum tsr_status walk(struct inliner *in, Tsr__Onnx__Node **nodes, size_t 
     return TSR_OK;
 }
 
-enum tsr_status tsr_onnx_inline(Tsr__Onnx__Model *m, struct tsr_graph *g, const char *folder, struct tsr_error *err)
+enum tsr_status tsr_onnx_inline(Tsr__Onnx__Model *m, struct tsr_graph *g, struct tsr_onnx_files *files, struct tsr_error *err)
 {
-    struct inliner in = {.n_sorted = m->n_functions, .g = g, .folder = folder};
+    struct inliner in = {.n_sorted = m->n_functions, .g = g, .files = files};
     for (size_t i = 0; i < m->n_functions; i++)
         for (size_t k = 0; k < m->functions[i]->n_opset_import; k++) {
             const Tsr__Onnx__OperatorSet *o = m->functions[i]->opset_import[k];

@@ -7,8 +7,6 @@
 
 #include <string.h>
 
-#define MAX_MODEL ((size_t)1 << 31)
-
 enum proto_attr { PA_FLOAT = 1, PA_INT, PA_STRING, PA_TENSOR, PA_GRAPH, PA_FLOATS, PA_INTS, PA_STRINGS, PA_TENSORS, PA_GRAPHS };
 
 /* Files of the first IR versions leave the type out; the field that is there tells. */
@@ -58,7 +56,7 @@ static enum tsr_status add_strings(struct tsr_graph *g, const char *name, const 
     return status;
 }
 
-static enum tsr_status add_attr(struct tsr_graph *g, Tsr__Onnx__Attribute *m, const char *folder,
+static enum tsr_status add_attr(struct tsr_graph *g, Tsr__Onnx__Attribute *m, struct tsr_onnx_files *files,
                                 struct tsr_error *err)
 {
     struct tsr_tensor t;
@@ -72,7 +70,7 @@ static enum tsr_status add_attr(struct tsr_graph *g, Tsr__Onnx__Attribute *m, co
     case PA_STRINGS: return add_strings(g, name, m, err);
     case PA_TENSOR:
         if (m->t == NULL) return tsr_fail(err, TSR_E_CORRUPT, "attribute '%s' is a tensor without one", name);
-        TSR_TRY(tsr_onnx_tensor(m->t, false, folder, &t, err));
+        TSR_TRY(tsr_onnx_tensor(m->t, false, files, &t, err));
         return tsr_graph_attr_tensor(g, name, &t, err);
     case PA_GRAPH:
     case PA_GRAPHS:
@@ -82,7 +80,7 @@ static enum tsr_status add_attr(struct tsr_graph *g, Tsr__Onnx__Attribute *m, co
     }
 }
 
-enum tsr_status tsr_onnx_add_node(struct tsr_graph *g, Tsr__Onnx__Node *m, const char *folder, struct tsr_error *err)
+enum tsr_status tsr_onnx_add_node(struct tsr_graph *g, Tsr__Onnx__Node *m, struct tsr_onnx_files *files, struct tsr_error *err)
 {
     if (m->op_type == NULL || m->op_type[0] == '\0')
         return tsr_fail(err, TSR_E_CORRUPT, "node '%s' names no operator", m->name != NULL ? m->name : "");
@@ -94,7 +92,7 @@ enum tsr_status tsr_onnx_add_node(struct tsr_graph *g, Tsr__Onnx__Node *m, const
     TSR_TRY(tsr_graph_add_node(g, m->op_type, m->domain != NULL ? m->domain : "", m->name, (int)m->n_input,
                                (const char *const *)m->input, (int)m->n_output, (const char *const *)m->output, err));
     for (size_t i = 0; i < m->n_attribute; i++) {
-        enum tsr_status status = add_attr(g, m->attribute[i], folder, err);
+        enum tsr_status status = add_attr(g, m->attribute[i], files, err);
         if (status == TSR_OK) continue;
         tsr_error_prefix(err, "node '%s' (%s)", g->node[g->n_node - 1].name, m->op_type);
         return status;
@@ -133,7 +131,7 @@ static enum tsr_status declare(struct tsr_graph *g, const Tsr__Onnx__ValueInfo *
                  : tsr_graph_add_output(g, name, dtype, rank, dim, dim_name, err);
 }
 
-static enum tsr_status fill_graph(struct tsr_graph *g, Tsr__Onnx__Model *m, const char *folder, struct tsr_error *err)
+static enum tsr_status fill_graph(struct tsr_graph *g, Tsr__Onnx__Model *m, struct tsr_onnx_files *files, struct tsr_error *err)
 {
     Tsr__Onnx__Graph *mg = m->graph;
     if (mg->n_sparse_initializer > 0)
@@ -151,42 +149,74 @@ static enum tsr_status fill_graph(struct tsr_graph *g, Tsr__Onnx__Model *m, cons
                                    m->metadata_props[i]->value != NULL ? m->metadata_props[i]->value : "", err));
     for (size_t i = 0; i < mg->n_initializer; i++) {
         struct tsr_tensor t;
-        TSR_TRY(tsr_onnx_tensor(mg->initializer[i], true, folder, &t, err));
+        TSR_TRY(tsr_onnx_tensor(mg->initializer[i], true, files, &t, err));
         TSR_TRY(tsr_graph_add_init(g, mg->initializer[i]->name != NULL ? mg->initializer[i]->name : "", &t, err));
     }
     for (size_t i = 0; i < mg->n_input; i++) TSR_TRY(declare(g, mg->input[i], true, err));
     if (m->n_functions > 0) {
-        TSR_TRY(tsr_onnx_inline(m, g, folder, err));
+        TSR_TRY(tsr_onnx_inline(m, g, files, err));
     } else {
-        for (size_t i = 0; i < mg->n_node; i++) TSR_TRY(tsr_onnx_add_node(g, mg->node[i], folder, err));
+        for (size_t i = 0; i < mg->n_node; i++) TSR_TRY(tsr_onnx_add_node(g, mg->node[i], files, err));
     }
     for (size_t i = 0; i < mg->n_output; i++) TSR_TRY(declare(g, mg->output[i], false, err));
     return tsr_graph_finish(g, err);
 }
 
-/* own (may be NULL) holds the bytes and is released as soon as they are parsed. */
-static enum tsr_status load(const void *data, size_t n, struct tsr_buf *own, const char *name, const char *folder,
-                            struct tsr_graph **out, struct tsr_error *err)
+/* Hands the elements that were read apart to their initialisers. */
+static void join(struct tsr_onnx_message *m, Tsr__Onnx__Graph *g)
+{
+    for (size_t i = 0; i < m->n_block; i++) {
+        Tsr__Onnx__Tensor *t = g->initializer[m->block[i].initialiser];
+        tsr_free(t->raw_data.data);
+        t->has_raw_data = 1;
+        t->raw_data = (ProtobufCBinaryData){m->block[i].bytes, m->block[i].data};
+        m->block[i].data = NULL;
+    }
+}
+
+/* The message's bytes are released as soon as they are parsed. */
+static enum tsr_status parse(struct tsr_onnx_message *bytes, ProtobufCAllocator *allocator, bool *failed,
+                             const char *name, Tsr__Onnx__Model **out, struct tsr_error *err)
+{
+    size_t n = bytes->model.len + bytes->graph.len;
+    Tsr__Onnx__Graph *g = NULL;
+    Tsr__Onnx__Model *m = tsr__onnx__model__unpack(allocator, bytes->model.len, bytes->model.data);
+    if (m != NULL && bytes->has_graph) g = tsr__onnx__graph__unpack(allocator, bytes->graph.len, bytes->graph.data);
+    tsr_buf_release(&bytes->model);
+    tsr_buf_release(&bytes->graph);
+    *out = m;
+    if (g != NULL) {
+        join(bytes, g);
+        m->graph = g;
+    }
+    if (m != NULL && m->graph != NULL && m->n_opset_import > 0) return TSR_OK;
+    if (*failed) return tsr_nomem(err, n);
+    if (m == NULL || (g == NULL && bytes->has_graph))
+        return tsr_fail(err, TSR_E_FORMAT, "'%s' is not an ONNX model", name);
+    return tsr_fail(err, TSR_E_FORMAT, "'%s' is not an ONNX model: it has no graph or no operator set", name);
+}
+
+static enum tsr_status load(struct tsr_source *src, const char *name, const char *folder, struct tsr_graph **out,
+                            struct tsr_error *err)
 {
     bool failed;
     ProtobufCAllocator allocator = tsr_onnx_allocator(&failed);
+    struct tsr_onnx_message bytes;
+    struct tsr_onnx_files files = {.folder = folder};
+    Tsr__Onnx__Model *m = NULL;
     struct tsr_graph *g = NULL;
     enum tsr_status status;
     *out = NULL;
-    TSR_TRY(tsr_onnx_scan(data, n, name, err));
-    Tsr__Onnx__Model *m = tsr__onnx__model__unpack(&allocator, n, data);
-    if (own != NULL) tsr_buf_release(own);
-    if (m == NULL && failed) return tsr_nomem(err, n);
-    if (m == NULL) return tsr_fail(err, TSR_E_FORMAT, "'%s' is not an ONNX model", name);
-    if (m->graph == NULL || m->n_opset_import == 0) {
-        status = tsr_fail(err, TSR_E_FORMAT, "'%s' is not an ONNX model: it has no graph or no operator set", name);
-        goto done;
-    }
+    TSR_TRY(tsr_onnx_read(src, name, &bytes, err));
+    TSR_GO(status, done, tsr_onnx_scan(&bytes, name, err));
+    TSR_GO(status, done, parse(&bytes, &allocator, &failed, name, &m, err));
     TSR_GO(status, done, tsr_graph_new(&g, err));
-    status = fill_graph(g, m, folder, err);
+    status = fill_graph(g, m, &files, err);
     if (status != TSR_OK) tsr_error_prefix(err, "'%s'", name);
 done:
-    tsr__onnx__model__free_unpacked(m, &allocator);
+    if (m != NULL) tsr__onnx__model__free_unpacked(m, &allocator);
+    tsr_onnx_message_release(&bytes);
+    tsr_onnx_files_release(&files);
     if (status == TSR_OK) *out = g;
     else tsr_graph_free(g);
     return status;
@@ -195,7 +225,12 @@ done:
 enum tsr_status tsr_onnx_load_memory(const void *data, size_t n, const char *name, const char *folder,
                                      struct tsr_graph **out, struct tsr_error *err)
 {
-    return load(data, n, NULL, name, folder, out, err);
+    struct tsr_source *src;
+    *out = NULL;
+    TSR_TRY(tsr_source_from_memory(data, n, name, &src, err));
+    enum tsr_status status = load(src, name, folder, out, err);
+    tsr_source_close(src);
+    return status;
 }
 
 /* The path's folder, "." where it has none. NULL when memory is short. */
@@ -215,18 +250,15 @@ enum tsr_status tsr_onnx_load(const char *path, struct tsr_graph **out, struct t
 {
     *out = NULL;
     struct tsr_source *src;
-    TSR_TRY(tsr_source_open(path, &src, err));
-    struct tsr_buf bytes = {0};
     char *folder = NULL;
-    enum tsr_status status = tsr_source_read_all(src, MAX_MODEL, &bytes, err);
-    if (status == TSR_OK && strcmp(path, "-") != 0) {
+    enum tsr_status status = TSR_OK;
+    TSR_TRY(tsr_source_open(path, &src, err));
+    if (strcmp(path, "-") != 0) {
         folder = folder_of(path);
         if (folder == NULL) status = tsr_nomem(err, strlen(path));
     }
-    if (status == TSR_OK)
-        status = load(bytes.data, bytes.len, &bytes, tsr_source_name(src), folder, out, err);
+    if (status == TSR_OK) status = load(src, tsr_source_name(src), folder, out, err);
     tsr_source_close(src);
-    tsr_buf_release(&bytes);
     tsr_free(folder);
     return status;
 }

@@ -2,28 +2,61 @@
 #ifndef TSR_MODEL_ONNX_PARTS_H
 #define TSR_MODEL_ONNX_PARTS_H
 
+#include "base/bytes.h"
 #include "graph/graph.h"
+#include "io/source.h"
 #include "onnx.pb-c.h"
 
-/* Refuses bytes whose messages nest deeper than the parser should recurse, or that are no
- * sequence of protobuf fields at all (TSR_E_FORMAT). */
-enum tsr_status tsr_onnx_scan(const uint8_t *data, size_t n, const char *name, struct tsr_error *err) TSR_MUST_USE;
+/* A ModelProto as it was read: the message without its graph, the graph's message without the
+ * elements of large initialisers, and those. Release with tsr_onnx_message_release. */
+struct tsr_onnx_block {
+    size_t initialiser; /* its number */
+    size_t bytes;
+    void *data;         /* its raw_data, of tsr_malloc; NULL once taken */
+};
+struct tsr_onnx_message {
+    struct tsr_buf model, graph;
+    bool has_graph;
+    size_t n_initialisers;
+    struct tsr_onnx_block *block; /* in the order of the initialisers */
+    size_t n_block, cap_block;
+};
+/* Reads to the end of the source. TSR_E_TRUNCATED: empty, or cut short; TSR_E_FORMAT: no sequence of
+ * protobuf fields; TSR_E_CORRUPT: its graph is none; TSR_E_LIMIT: more than 2 GiB; TSR_E_IO. */
+enum tsr_status tsr_onnx_read(struct tsr_source *src, const char *name, struct tsr_onnx_message *m,
+                              struct tsr_error *err) TSR_MUST_USE;
+void tsr_onnx_message_release(struct tsr_onnx_message *m);
 
-/* The tensor of a message. take: its raw bytes may be taken over (the message's are then empty)
- * instead of copied. folder: where external data lie, NULL for "not allowed". */
-enum tsr_status tsr_onnx_tensor(Tsr__Onnx__Tensor *m, bool take, const char *folder, struct tsr_tensor *out,
+/* Refuses messages that nest deeper than the parser should recurse, or do not parse
+ * (TSR_E_CORRUPT). */
+enum tsr_status tsr_onnx_scan(const struct tsr_onnx_message *m, const char *name, struct tsr_error *err) TSR_MUST_USE;
+
+/* The model's folder and the data files in it that are mapped so far. Zero-initialise; folder NULL:
+ * there is none, and no data file may be named. Tensors keep a mapping alive on their own. */
+struct tsr_onnx_files {
+    const char *folder;
+    struct tsr_onnx_file *file; /* external.c */
+    size_t n_file, cap_file;
+};
+void tsr_onnx_files_release(struct tsr_onnx_files *files);
+
+/* The tensor of a message. take: its elements may be taken over (the message's are then empty)
+ * instead of copied. */
+enum tsr_status tsr_onnx_tensor(Tsr__Onnx__Tensor *m, bool take, struct tsr_onnx_files *files, struct tsr_tensor *out,
                                 struct tsr_error *err) TSR_MUST_USE;
 
 /* Replaces calls of the model's own functions by their nodes. */
-enum tsr_status tsr_onnx_inline(Tsr__Onnx__Model *m, struct tsr_graph *g, const char *folder,
+enum tsr_status tsr_onnx_inline(Tsr__Onnx__Model *m, struct tsr_graph *g, struct tsr_onnx_files *files,
                                 struct tsr_error *err) TSR_MUST_USE;
 
 /* Adds one node with its attributes to the graph. */
-enum tsr_status tsr_onnx_add_node(struct tsr_graph *g, Tsr__Onnx__Node *m, const char *folder,
+enum tsr_status tsr_onnx_add_node(struct tsr_graph *g, Tsr__Onnx__Node *m, struct tsr_onnx_files *files,
                                   struct tsr_error *err) TSR_MUST_USE;
 
-/* Maps bytes [offset, offset + length) of a file in `folder`; length < 0: to the file's end. */
-enum tsr_status tsr_onnx_external(const char *folder, const char *location, int64_t offset, int64_t length,
+/* Bytes [offset, offset + length) of a file in the folder, mapped; length < 0: to the file's end.
+ * The file must lie in the folder, by its path and by every link on it, be a regular file, and hold
+ * those bytes now. One that is cut short later, while it is mapped, ends the process (SIGBUS). */
+enum tsr_status tsr_onnx_external(struct tsr_onnx_files *files, const char *location, int64_t offset, int64_t length,
                                   enum tsr_dtype dtype, const struct tsr_shape *shape, struct tsr_tensor *out,
                                   struct tsr_error *err) TSR_MUST_USE;
 

@@ -1,4 +1,4 @@
-/* onnx_scan.c - a look over the bytes before the parser sees them. ONNX messages recurse through
+/* onnx_scan.c - a look over the messages before the parser sees them. ONNX messages recurse through
  * Graph -> Node -> Attribute -> Graph; the generated parser follows on the stack. */
 #include "model/onnx_parts.h"
 
@@ -10,7 +10,7 @@ enum kind { MODEL, GRAPH, NODE, ATTRIBUTE, FUNCTION, LEAF };
 static enum kind child(enum kind k, uint64_t field)
 {
     switch (k) {
-    case MODEL: return field == 7 ? GRAPH : field == 25 ? FUNCTION : LEAF;
+    case MODEL: return field == 25 ? FUNCTION : LEAF; /* its graph is looked at on its own */
     case GRAPH: return field == 1 ? NODE : LEAF;
     case FUNCTION: return field == 7 ? NODE : field == 11 ? ATTRIBUTE : LEAF;
     case NODE: return field == 5 ? ATTRIBUTE : LEAF;
@@ -61,12 +61,11 @@ static enum tsr_status scan(const uint8_t *p, const uint8_t *end, enum kind k, i
     }
     return TSR_OK;
 damaged:
-    return tsr_fail(err, depth == 0 ? TSR_E_FORMAT : TSR_E_CORRUPT,
-                    "'%s' is not an ONNX model, or is cut short: its messages do not parse", name);
+    return tsr_fail(err, TSR_E_CORRUPT, "'%s' is damaged: its messages do not parse", name);
 }
 
-enum tsr_status tsr_onnx_scan(const uint8_t *data, size_t n, const char *name, struct tsr_error *err)
+enum tsr_status tsr_onnx_scan(const struct tsr_onnx_message *m, const char *name, struct tsr_error *err)
 {
-    if (n == 0) return tsr_fail(err, TSR_E_TRUNCATED, "'%s' is empty; an ONNX model was expected", name);
-    return scan(data, data + n, MODEL, 0, name, err);
+    if (m->model.len > 0) TSR_TRY(scan(m->model.data, m->model.data + m->model.len, MODEL, 0, name, err));
+    return m->graph.len > 0 ? scan(m->graph.data, m->graph.data + m->graph.len, GRAPH, 1, name, err) : TSR_OK;
 }

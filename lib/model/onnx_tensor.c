@@ -78,10 +78,22 @@ static enum tsr_status from_raw(Tsr__Onnx__Tensor *m, bool take, enum tsr_dtype 
     return status;
 }
 
+/* Takes over a typed field whose numbers are the elements. */
+static enum tsr_status take_field(void *field, size_t *n, enum tsr_dtype dtype, const struct tsr_shape *shape,
+                                  struct tsr_tensor *out, struct tsr_error *err)
+{
+    void *data;
+    memcpy(&data, field, sizeof data); /* of whichever type the numbers are */
+    TSR_TRY(tsr_tensor_wrap(out, dtype, shape, data, tsr_free, data, err));
+    memset(field, 0, sizeof data);
+    *n = 0;
+    return TSR_OK;
+}
+
 /* The typed fields: each holds several element types, one number an element (4-bit types: one
  * number for two). */
-static enum tsr_status from_fields(const Tsr__Onnx__Tensor *m, enum tsr_dtype dtype, const struct tsr_shape *shape,
-                                   struct tsr_tensor *out, struct tsr_error *err)
+static enum tsr_status from_fields(Tsr__Onnx__Tensor *m, bool take, enum tsr_dtype dtype,
+                                   const struct tsr_shape *shape, struct tsr_tensor *out, struct tsr_error *err)
 {
     size_t count = (size_t)tsr_shape_count(shape), have;
     size_t numbers = tsr_dtype_bits(dtype) == 4 ? (count + 1) / 2 : count;
@@ -94,6 +106,14 @@ static enum tsr_status from_fields(const Tsr__Onnx__Tensor *m, enum tsr_dtype dt
     default: have = m->n_int32_data; break;
     }
     if (have != numbers) return wrong_count(m, shape, have, "numbers", err);
+    if (take && count > 0) switch (dtype) {
+        case TSR_F32: return take_field(&m->float_data, &m->n_float_data, dtype, shape, out, err);
+        case TSR_F64: return take_field(&m->double_data, &m->n_double_data, dtype, shape, out, err);
+        case TSR_I32: return take_field(&m->int32_data, &m->n_int32_data, dtype, shape, out, err);
+        case TSR_I64: return take_field(&m->int64_data, &m->n_int64_data, dtype, shape, out, err);
+        case TSR_U64: return take_field(&m->uint64_data, &m->n_uint64_data, dtype, shape, out, err);
+        default: break;
+        }
     TSR_TRY(tsr_tensor_new(out, dtype, shape, NULL, err));
     if (count == 0) return TSR_OK;
     uint8_t *to = out->data;
@@ -118,7 +138,7 @@ static enum tsr_status from_fields(const Tsr__Onnx__Tensor *m, enum tsr_dtype dt
     return TSR_OK;
 }
 
-static enum tsr_status from_file(const Tsr__Onnx__Tensor *m, const char *folder, enum tsr_dtype dtype,
+static enum tsr_status from_file(const Tsr__Onnx__Tensor *m, struct tsr_onnx_files *files, enum tsr_dtype dtype,
                                  const struct tsr_shape *shape, struct tsr_tensor *out, struct tsr_error *err)
 {
     const char *location = NULL;
@@ -143,17 +163,17 @@ static enum tsr_status from_file(const Tsr__Onnx__Tensor *m, const char *folder,
     }
     if (location == NULL)
         return tsr_fail(err, TSR_E_CORRUPT, "tensor '%s' keeps its data in another file but names none", name_of(m));
-    if (folder == NULL)
+    if (files == NULL || files->folder == NULL)
         return tsr_fail(err, TSR_E_UNSUPPORTED,
                         "tensor '%s' keeps its data in the file '%.100s', which a model read from a pipe cannot have; "
                         "give the model as a file",
                         name_of(m), location);
-    enum tsr_status status = tsr_onnx_external(folder, location, offset, length, dtype, shape, out, err);
+    enum tsr_status status = tsr_onnx_external(files, location, offset, length, dtype, shape, out, err);
     if (status != TSR_OK) tsr_error_prefix(err, "tensor '%s'", name_of(m));
     return status;
 }
 
-enum tsr_status tsr_onnx_tensor(Tsr__Onnx__Tensor *m, bool take, const char *folder, struct tsr_tensor *out,
+enum tsr_status tsr_onnx_tensor(Tsr__Onnx__Tensor *m, bool take, struct tsr_onnx_files *files, struct tsr_tensor *out,
                                 struct tsr_error *err)
 {
     struct tsr_shape shape = {0};
@@ -165,9 +185,9 @@ enum tsr_status tsr_onnx_tensor(Tsr__Onnx__Tensor *m, bool take, const char *fol
     if (m->segment != NULL)
         return tsr_fail(err, TSR_E_UNSUPPORTED, "tensor '%s' is stored in segments", name_of(m));
     TSR_TRY(shape_of(m, &shape, err));
-    if (m->data_location == 1) TSR_TRY(from_file(m, folder, dtype, &shape, out, err));
+    if (m->data_location == 1) TSR_TRY(from_file(m, files, dtype, &shape, out, err));
     else if (m->has_raw_data) TSR_TRY(from_raw(m, take, dtype, &shape, out, err));
-    else TSR_TRY(from_fields(m, dtype, &shape, out, err));
+    else TSR_TRY(from_fields(m, take, dtype, &shape, out, err));
     /* Kernels rely on 0 and 1. */
     uint8_t *truth = out->data;
     for (int64_t i = 0; dtype == TSR_BOOL && i < tsr_tensor_count(out); i++) truth[i] = truth[i] != 0;
