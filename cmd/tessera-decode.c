@@ -136,7 +136,7 @@ static enum tsr_status teach(struct tsr_cli *cli, struct work *k, struct tsr_err
     if (report.refs_missing > 0)
         tsr_cli_warn(cli, "%u of the stream's %u samples are not among the references; the rest was used",
                      report.refs_missing, report.refs_missing + report.refs_used);
-    TSR_TRY(tsr_onnx_save(k->g, k->out, err));
+    TSR_TRY(tsr_cli_put_model(cli, k->g, k->out, err));
     return put_report(cli, &report, err);
 }
 
@@ -177,6 +177,8 @@ static enum tsr_status run(struct tsr_cli *cli, struct tsr_error *err)
     struct tsr_source *in = NULL;
     enum tsr_status status;
     if (set.model == NULL) return tsr_fail(err, TSR_E_USAGE, "which receiver? Give --model FILE");
+    if (set.stitch && cli->external)
+        return tsr_fail(err, TSR_E_USAGE, "--external is about the model written; --stitch writes none");
     TSR_GO(status, done, tsr_onnx_load(set.model, &k.g, err));
     TSR_GO(status, done, tsr_cli_input(cli, cli->argc > 0 ? cli->argv[0] : NULL, TSR_BINARY, &in, err));
     TSR_GO(status, done, tsr_tokens_load(in, set.layer, &k.tokens, err));
@@ -200,7 +202,7 @@ static const struct tsr_program program = {
     .purpose = "teach a receiver from a token stream",
     .usage = "-m MODEL -r REFERENCES -o TAUGHT [STREAM]\n--stitch -m MODEL -r REFERENCES -o OUTPUTS.npy [STREAM]",
     .takes = TSR_TAKES_ALL | TSR_TAKES_OUTPUT | TSR_TAKES_THREADS | TSR_TAKES_PROGRESS | TSR_TAKES_SEED |
-             TSR_TAKES_REPORT,
+             TSR_TAKES_REPORT | TSR_TAKES_MODEL,
     .options = options,
     .n_options = TSR_LENGTH(options),
     .max_operands = 1,

@@ -48,7 +48,7 @@ static enum tsr_status make(struct tsr_cli *cli, const struct tsr_zoo_spec *spec
     tsr_cli_note(cli, "%s: %lld parameters", g->name, (long long)tsr_graph_params(g));
     enum tsr_status status = tsr_cli_output(cli, TSR_BINARY, &out, err);
     if (status == TSR_OK) {
-        status = tsr_onnx_save(g, out, err);
+        status = tsr_cli_put_model(cli, g, out, err);
         if (status == TSR_OK) status = tsr_sink_close(out, err);
         else tsr_sink_abandon(out);
     }
@@ -77,7 +77,7 @@ static const struct tsr_program program = {
     .purpose = "make an untrained network from a one-line specification",
     .usage = "FAMILY KEY=VALUE... [-o FILE]\n--list [FAMILY]",
     .notes = "Example: tessera-model transformer width=64 depth=2 input=1x16x16 classes=10 -o m.onnx",
-    .takes = TSR_TAKES_OUTPUT | TSR_TAKES_SEED,
+    .takes = TSR_TAKES_OUTPUT | TSR_TAKES_MODEL | TSR_TAKES_SEED,
     .options = options,
     .n_options = TSR_LENGTH(options),
     .max_operands = -1,

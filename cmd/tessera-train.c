@@ -199,7 +199,7 @@ static enum tsr_status train(struct tsr_cli *cli, struct tsr_graph *g, struct ts
     o.fit.progress_arg = &progress;
     status = tsr_train_labelled(g, &data, have_val ? &val : NULL, &o, &report, err);
     tsr_progress_end(&progress);
-    if (status == TSR_OK) status = tsr_onnx_save(g, out, err);
+    if (status == TSR_OK) status = tsr_cli_put_model(cli, g, out, err);
     if (status == TSR_OK) status = report_training(cli, &report, err);
     if (status == TSR_OK) {
         status = tsr_sink_close(out, err);
@@ -215,6 +215,8 @@ done:
 static enum tsr_status run(struct tsr_cli *cli, struct tsr_error *err)
 {
     struct tsr_graph *g;
+    if (set.eval && cli->external)
+        return tsr_fail(err, TSR_E_USAGE, "--external is about the model written; --eval writes none");
     if (set.eval && set.outputs != NULL) return evaluate_outputs(cli, err);
     if (set.model == NULL) return tsr_fail(err, TSR_E_USAGE, "which model? Give --model FILE");
     if (set.x == NULL || set.y == NULL)
@@ -231,7 +233,7 @@ static const struct tsr_program program = {
     .purpose = "train a model on labelled data",
     .usage = "-m MODEL -x SAMPLES -y LABELS -o TRAINED\n--eval -m MODEL -x SAMPLES -y LABELS",
     .takes = TSR_TAKES_ALL | TSR_TAKES_OUTPUT | TSR_TAKES_THREADS | TSR_TAKES_PROGRESS | TSR_TAKES_SEED |
-             TSR_TAKES_REPORT,
+             TSR_TAKES_REPORT | TSR_TAKES_MODEL,
     .options = options,
     .n_options = TSR_LENGTH(options),
     .run = run,

@@ -105,6 +105,13 @@ static enum tsr_status check_operands(const struct tsr_cli *cli, struct tsr_erro
     return TSR_OK;
 }
 
+/* Before hours of work, not after them. */
+static enum tsr_status check_external(const struct tsr_cli *cli, struct tsr_error *err)
+{
+    if (!cli->external || (cli->output && strcmp(cli->output, "-") != 0)) return TSR_OK;
+    return tsr_fail(err, TSR_E_USAGE, "--external writes a second file beside the model; name the model with --output");
+}
+
 static enum tsr_status prepare(struct tsr_cli *cli, int argc, char **argv, struct tsr_error *err)
 {
     const struct tsr_program *p = cli->program;
@@ -115,6 +122,7 @@ static enum tsr_status prepare(struct tsr_cli *cli, int argc, char **argv, struc
     TSR_TRY(tsr_option_parse(&cli->set, argc, argv, &cli->argc, cli->given, inform, cli, err));
     cli->argv = argv + 1;
     TSR_TRY(check_operands(cli, err));
+    TSR_TRY(check_external(cli, err));
     if (!(p->takes & TSR_TAKES_THREADS)) return TSR_OK;
     const char *threads = getenv("TESSERA_THREADS");
     if (threads && *threads && !tsr_cli_given(cli, "threads"))

@@ -62,7 +62,8 @@ enum {
     TSR_TAKES_THREADS = 4,   /* -T, --threads N */
     TSR_TAKES_PROGRESS = 8,  /* --progress=auto|always|never */
     TSR_TAKES_SEED = 16,     /* --seed N */
-    TSR_TAKES_REPORT = 32    /* --report FILE */
+    TSR_TAKES_REPORT = 32,   /* --report FILE */
+    TSR_TAKES_MODEL = 64     /* --external: the product is an ONNX model */
 };
 
 struct tsr_cli;
@@ -89,6 +90,7 @@ struct tsr_cli {
     const char *report; /* NULL: none */
     int64_t threads;
     int64_t seed;
+    bool external;
     bool quiet;
     int verbose;
     int progress; /* 0 auto, 1 always, 2 never */
@@ -123,6 +125,11 @@ enum tsr_status tsr_cli_output(struct tsr_cli *cli, enum tsr_cli_content content
 /* Ends an output: closed, checked, where status is TSR_OK, abandoned otherwise; NULL allowed.
  * Returns status, or what went wrong in closing. */
 enum tsr_status tsr_cli_finish(struct tsr_sink *out, enum tsr_status status, struct tsr_error *err) TSR_MUST_USE;
+/* Writes a model into the product `out`, which tsr_cli_output opened and tsr_cli_finish is to end. Large
+ * weights go into the file "OUTPUT.data" beside it where --external was given, or where one file cannot
+ * hold them; such a model cannot go to standard output. */
+enum tsr_status tsr_cli_put_model(struct tsr_cli *cli, const struct tsr_graph *g, struct tsr_sink *out,
+                                  struct tsr_error *err) TSR_MUST_USE;
 /* Writes one line of the report: an object with a string "schema" ("tessera-x.epoch/1"). Does
  * nothing without --report. The file appears when the command has succeeded. */
 enum tsr_status tsr_cli_report(struct tsr_cli *cli, const struct tsr_json *line, struct tsr_error *err) TSR_MUST_USE;

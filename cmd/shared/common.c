@@ -4,11 +4,14 @@ static const char *const when[] = {"auto", "always", "never", NULL};
 
 const struct tsr_option *tsr_common_options(struct tsr_cli *cli, size_t *n)
 {
-    static struct tsr_option table[10];
+    static struct tsr_option table[12];
     const struct tsr_option filled[] = {
         {.name = "output", .letter = 'o', .kind = TSR_OPT_STRING, .to.string = &cli->output, .arg = "FILE",
          .help = "write to FILE, replacing it once all is written (default: standard output)",
          .common = TSR_TAKES_OUTPUT},
+        {.name = "external", .kind = TSR_OPT_FLAG, .to.flag = &cli->external,
+         .help = "keep large weights outside the model, in FILE.data (default: where it exceeds 2 GiB)",
+         .common = TSR_TAKES_MODEL},
         {.name = "threads", .letter = 'T', .kind = TSR_OPT_INT, .to.integer = &cli->threads, .arg = "N", .lo = 0,
          .hi = 256, .help = "worker threads, 0 for one per processor (default: TESSERA_THREADS or 1)",
          .common = TSR_TAKES_THREADS},

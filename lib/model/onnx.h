@@ -17,6 +17,13 @@ enum tsr_status tsr_onnx_load_memory(const void *data, size_t n, const char *nam
 
 /* Writes the graph as one ONNX message: same graph, same bytes. TSR_E_LIMIT beyond 2 GiB. */
 enum tsr_status tsr_onnx_save(const struct tsr_graph *g, struct tsr_sink *sink, struct tsr_error *err) TSR_MUST_USE;
+/* The same, with the elements of initialisers of 4 KiB and more in `data`, a file that begins here and
+ * that the message calls `location`: a path relative to the model's folder. There they begin at
+ * multiples of 4096 bytes, in the order of the graph's values. */
+enum tsr_status tsr_onnx_save_external(const struct tsr_graph *g, struct tsr_sink *sink, struct tsr_sink *data,
+                                       const char *location, struct tsr_error *err) TSR_MUST_USE;
+/* Bytes of all initialisers. */
+uint64_t tsr_onnx_weight_bytes(const struct tsr_graph *g);
 
 /* A serialised TensorProto, as ONNX's test data holds them. Release with tsr_tensor_release. */
 enum tsr_status tsr_onnx_load_tensor(const void *data, size_t n, const char *name, struct tsr_tensor *out,

@@ -5,9 +5,11 @@
 #include "model/onnx.h"
 #include "model/onnx_parts.h"
 
+#include <stdio.h>
 #include <string.h>
 
 #define MAX_MESSAGE ((size_t)INT32_MAX)
+#define PAGE 4096 /* where elements in a file of their own begin, so that they can be mapped */
 #define MIN_IR_VERSION 4 /* the first in which initialisers need not be inputs as well */
 
 struct arena {
@@ -15,6 +17,8 @@ struct arena {
     size_t n, cap;
     struct tsr_error *err;
     bool failed;
+    struct tsr_sink *data; /* where large initialisers go; NULL: into the message */
+    const char *location;  /* what the message calls it */
 };
 
 /* Zeroed memory that lives as long as the arena; NULL (and failed set) when short. */
@@ -36,6 +40,39 @@ static void release(struct arena *a)
     tsr_free(a->block);
 }
 
+static Tsr__Onnx__StringPair *pair(struct arena *a, const char *key, const char *text, uint64_t number)
+{
+    enum { DIGITS = 24 };
+    Tsr__Onnx__StringPair *p = take(a, 1, sizeof *p);
+    char *value = text == NULL ? take(a, DIGITS, 1) : (char *)(uintptr_t)text;
+    if (p == NULL || value == NULL) return NULL;
+    if (text == NULL) (void)snprintf(value, DIGITS, "%llu", (unsigned long long)number);
+    tsr__onnx__string_pair__init(p);
+    p->key = (char *)(uintptr_t)key;
+    p->value = value;
+    return p;
+}
+
+/* Writes the elements into the data file, from the next page on, and says where they are. */
+static void put_outside(struct arena *a, Tsr__Onnx__Tensor *m, const struct tsr_tensor *t)
+{
+    static const uint8_t zero[PAGE];
+    size_t fill = (PAGE - tsr_sink_offset(a->data) % PAGE) % PAGE, bytes = tsr_tensor_bytes(t);
+    uint64_t at = tsr_sink_offset(a->data) + fill;
+    m->external_data = take(a, 3, sizeof *m->external_data);
+    if (m->external_data == NULL) return;
+    m->external_data[0] = pair(a, "location", a->location, 0);
+    m->external_data[1] = pair(a, "offset", NULL, at);
+    m->external_data[2] = pair(a, "length", NULL, bytes);
+    m->n_external_data = 3;
+    m->has_data_location = 1;
+    m->data_location = 1;
+    if (a->failed) return;
+    enum tsr_status status = tsr_sink_write(a->data, zero, fill, a->err);
+    if (status == TSR_OK) status = tsr_sink_write(a->data, t->data, bytes, a->err);
+    if (status != TSR_OK) a->failed = true;
+}
+
 static Tsr__Onnx__Tensor *tensor(struct arena *a, const char *name, const struct tsr_tensor *t)
 {
     Tsr__Onnx__Tensor *m = take(a, 1, sizeof *m);
@@ -48,6 +85,10 @@ static Tsr__Onnx__Tensor *tensor(struct arena *a, const char *name, const struct
     m->has_data_type = 1;
     m->data_type = (int32_t)t->dtype;
     m->name = (char *)(uintptr_t)name;
+    if (a->data != NULL && name != NULL && tsr_tensor_bytes(t) >= PAGE) {
+        put_outside(a, m, t);
+        return m;
+    }
     m->has_raw_data = 1;
     m->raw_data.len = tsr_tensor_bytes(t);
     m->raw_data.data = t->data;
@@ -223,9 +264,11 @@ static void append(ProtobufCBuffer *base, size_t n, const uint8_t *data)
     if (b->status == TSR_OK) b->status = tsr_sink_write(b->sink, data, n, b->err);
 }
 
-enum tsr_status tsr_onnx_save(const struct tsr_graph *g, struct tsr_sink *sink, struct tsr_error *err)
+static enum tsr_status save(const struct tsr_graph *g, struct tsr_sink *sink, struct tsr_sink *data,
+                            const char *location, struct tsr_error *err)
 {
-    struct arena a = {.err = err};
+    struct tsr_error own = {0}; /* the arena remembers a failure by its message's status */
+    struct arena a = {.err = err != NULL ? err : &own, .data = data, .location = location};
     Tsr__Onnx__Model m;
     Tsr__Onnx__Graph mg;
     static char version[] = TSR_VERSION;
@@ -239,9 +282,10 @@ enum tsr_status tsr_onnx_save(const struct tsr_graph *g, struct tsr_sink *sink, 
     fill_lists(&a, g, &m);
     enum tsr_status status = TSR_OK;
     if (a.failed) {
-        status = err != NULL ? err->status : TSR_E_NOMEM;
+        status = a.err->status;
     } else if (tsr__onnx__model__get_packed_size(&m) > MAX_MESSAGE) {
-        status = tsr_fail(err, TSR_E_LIMIT, "the model is larger than 2 GiB, which one ONNX file cannot hold");
+        status = tsr_fail(err, TSR_E_LIMIT, "the model is larger than 2 GiB, which an ONNX file cannot hold; its weights have to go "
+                          "into a file of their own");
     } else {
         struct out_buffer out = {{append}, sink, TSR_OK, err};
         (void)tsr__onnx__model__pack_to_buffer(&m, &out.base);
@@ -249,4 +293,23 @@ enum tsr_status tsr_onnx_save(const struct tsr_graph *g, struct tsr_sink *sink, 
     }
     release(&a);
     return status;
+}
+
+enum tsr_status tsr_onnx_save(const struct tsr_graph *g, struct tsr_sink *sink, struct tsr_error *err)
+{
+    return save(g, sink, NULL, NULL, err);
+}
+
+enum tsr_status tsr_onnx_save_external(const struct tsr_graph *g, struct tsr_sink *sink, struct tsr_sink *data,
+                                       const char *location, struct tsr_error *err)
+{
+    return save(g, sink, data, location, err);
+}
+
+uint64_t tsr_onnx_weight_bytes(const struct tsr_graph *g)
+{
+    uint64_t sum = 0;
+    for (size_t v = 0; v < g->n_value; v++)
+        if (g->value[v].is_init) sum += tsr_tensor_bytes(&g->value[v].init);
+    return sum;
 }

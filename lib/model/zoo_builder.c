@@ -5,7 +5,7 @@
 #include <stdio.h>
 #include <string.h>
 
-#define MAX_PARAMS 500000000
+#define MAX_PARAMS 1000000000
 
 struct tsr_zoo_name tsr_zoo_name(const char *format, ...)
 {

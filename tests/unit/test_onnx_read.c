@@ -1,9 +1,9 @@
 /* Models with large initialisers: their elements are read into memory of their own, from a file as
- * from a pipe, cut short or not. */
+ * from a pipe, cut short or not; or they are written to, and mapped from, a file beside the model. */
 #include "iotest.h"
 
-#include <fcntl.h>
 #include <string.h>
+#include <sys/stat.h>
 
 enum { ROWS = 300, COLUMNS = 111 }; /* 133200 bytes: above what is parsed with the rest */
 
@@ -131,6 +131,55 @@ static enum tsr_status load(const struct tsr_buf *b, struct tsr_error *e)
     return status;
 }
 
+static enum tsr_status save_apart(const struct tsr_graph *g, struct tsr_buf *message, struct tsr_buf *data,
+                                  struct tsr_error *e)
+{
+    struct tsr_sink *a = NULL, *b = NULL;
+    tsr_buf_release(message);
+    tsr_buf_release(data);
+    enum tsr_status status = tsr_sink_from_memory(message, "message", &a, e);
+    if (status == TSR_OK) status = tsr_sink_from_memory(data, "data", &b, e);
+    if (status == TSR_OK) status = tsr_onnx_save_external(g, a, b, "w.bin", e);
+    if (status == TSR_OK) status = tsr_sink_close(a, e), a = NULL;
+    if (status == TSR_OK) status = tsr_sink_close(b, e), b = NULL;
+    tsr_sink_abandon(a);
+    tsr_sink_abandon(b);
+    return status;
+}
+
+/* The data file holds w1 and w2 from whole pages on; the bias stays in the message. */
+START_TEST(apart)
+{
+    struct tsr_graph *g = two_layers(), *again;
+    struct tsr_buf message = {0}, data = {0};
+    char folder[300], path[400];
+    OK(save_apart(g, &message, &data, &err));
+    const size_t bytes = ROWS * COLUMNS * sizeof(float), second = (bytes + 4095) / 4096 * 4096;
+    ck_assert_uint_eq(data.len, second + bytes);
+    ck_assert_uint_lt(message.len, 2048);
+    ck_assert_mem_eq(data.data + second, g->value[tsr_graph_find(g, "w2")].init.data, bytes);
+    scratch_path(folder, sizeof folder, "apart");
+    ck_assert_int_eq(mkdir(folder, 0700), 0);
+    (void)snprintf(path, sizeof path, "%s/w.bin", folder);
+    spill(path, data.data, data.len);
+    OK(tsr_onnx_load_memory(message.data, message.len, "m", folder, &again, &err));
+    expect_same(g, again);
+    const char *w1 = again->value[tsr_graph_find(again, "w1")].init.data;
+    const char *w2 = again->value[tsr_graph_find(again, "w2")].init.data;
+    ck_assert_msg(w2 - w1 == (ptrdiff_t)second, "the file is not mapped once");
+    ck_assert(!tsr_tensor_unique(&again->value[tsr_graph_find(again, "w1")].init)); /* nobody may write there */
+    TORTURE(save_apart(g, &message, &data, &err));
+    (void)unlink(path);
+    (void)rmdir(folder);
+    /* The mapping outlives the file's name. */
+    expect_same(g, again);
+    tsr_graph_free(again);
+    tsr_graph_free(g);
+    tsr_buf_release(&message);
+    tsr_buf_release(&data);
+}
+END_TEST
+
 START_TEST(short_of_memory)
 {
     struct tsr_graph *g = two_layers();
@@ -143,6 +192,6 @@ END_TEST
 
 int main(void)
 {
-    const TTest *const tests[] = {memory_file_and_pipe, cut_short, claims, short_of_memory};
+    const TTest *const tests[] = {memory_file_and_pipe, cut_short, claims, apart, short_of_memory};
     return run_tests("onnx_read", tests, sizeof tests / sizeof *tests);
 }

@@ -1,0 +1,36 @@
+/* model.c - models as the product of a command. */
+#include "shared/cli.h"
+
+#include <stdio.h>
+#include <string.h>
+
+#define MOST_WEIGHTS ((uint64_t)2000 << 20) /* in one file, whose limit is 2 GiB */
+
+/* The weights, then the message around them; the data file takes its name first, so that a model
+ * that is there has its weights. */
+static enum tsr_status put_apart(const char *path, const struct tsr_graph *g, struct tsr_sink *out,
+                                 struct tsr_error *err)
+{
+    const char *slash = strrchr(path, '/');
+    size_t n = strlen(path) + sizeof ".data";
+    struct tsr_sink *data = NULL;
+    char *name = tsr_malloc(n, 1);
+    if (name == NULL) return tsr_nomem(err, n);
+    (void)snprintf(name, n, "%s.data", path);
+    enum tsr_status status = tsr_sink_open(name, &data, err);
+    if (status == TSR_OK)
+        status = tsr_onnx_save_external(g, out, data, slash != NULL ? name + (slash + 1 - path) : name, err);
+    status = tsr_cli_finish(data, status, err);
+    tsr_free(name);
+    return status;
+}
+
+enum tsr_status tsr_cli_put_model(struct tsr_cli *cli, const struct tsr_graph *g, struct tsr_sink *out,
+                                  struct tsr_error *err)
+{
+    bool to_file = cli->output != NULL && strcmp(cli->output, "-") != 0;
+    if (!cli->external && tsr_onnx_weight_bytes(g) <= MOST_WEIGHTS) return tsr_onnx_save(g, out, err);
+    if (to_file) return put_apart(cli->output, g, out, err);
+    return tsr_fail(err, TSR_E_LIMIT,
+                    "the model is larger than 2 GiB, so that its weights need a file of their own; use --output");
+}
