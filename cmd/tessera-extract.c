@@ -9,9 +9,9 @@ static const enum tsr_dtype dtypes[] = {TSR_F32, TSR_F16, TSR_BF16, TSR_I8, TSR_
 static const char *const kinds[] = {"auto", "logits", "probabilities", "argmax", "regression", NULL};
 
 static struct {
-    const char *model, *outputs, *views, *emit;
+    const char *model, *outputs, *views, *emit, *contributor, *round;
     struct tsr_strings layers, activations;
-    int64_t classes;
+    int64_t classes, time;
     int mode, to, kind;
     bool view_activations, raw, with_inputs;
 } set = {.mode = 2};
@@ -29,6 +29,9 @@ static const struct tsr_option options[] = {
     TSR_STRING(0, "outputs", "FILE", &set.outputs, "no model: outputs that another framework computed (.npy)"),
     TSR_LIST(0, "activations", "NAME=FILE", &set.activations, "no model: activations of tensor NAME (.npy)"),
     TSR_INT(0, "classes", "N", &set.classes, 0, 1 << 24, "number of classes of argmax outputs given by --outputs"),
+    TSR_STRING(0, "contributor", "NAME", &set.contributor, "who answers, where the answers of many will be merged"),
+    TSR_STRING(0, "round", "NAME", &set.round, "what is being answered"),
+    TSR_INT(0, "time", "SECONDS", &set.time, 0, INT64_C(1) << 40, "when, in seconds since 1970 (default: not told)"),
     TSR_STRING(0, "emit-views", "FILE", &set.emit, "write samples and views as .npy for another framework to answer"),
 };
 
@@ -59,6 +62,9 @@ static enum tsr_status settings(struct tsr_cli *cli, struct tsr_transmit_options
 {
     *o = (struct tsr_transmit_options){
         .producer = "tessera-extract " TSR_VERSION,
+        .contributor = set.contributor,
+        .round = set.round,
+        .time = set.time,
         .model_name = set.model != NULL ? base_name(set.model) : NULL,
         .outputs = set.mode != 0,
         .kind = (enum tsr_row_kind)set.kind,
@@ -71,6 +77,9 @@ static enum tsr_status settings(struct tsr_cli *cli, struct tsr_transmit_options
         .stop = tsr_cli_stopped,
         .progress = show,
     };
+    if ((set.contributor != NULL && strlen(set.contributor) > TSR_MAX_NAME) ||
+        (set.round != NULL && strlen(set.round) > TSR_MAX_NAME))
+        return tsr_fail(err, TSR_E_USAGE, "names of contributors and rounds have at most %d bytes", TSR_MAX_NAME);
     TSR_TRY(view_count(&o->views, err));
     o->views_optional = set.views == NULL;
     if (set.mode == 1) {

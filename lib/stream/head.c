@@ -50,6 +50,8 @@ void tsr_stream_head_release(struct tsr_stream_head *h)
     for (size_t i = 0; i < h->n_inputs; i++) tsr_free(h->input[i].name);
     tsr_free(h->input);
     tsr_free(h->lineage);
+    tsr_free(h->contributor);
+    tsr_free(h->round);
     *h = (struct tsr_stream_head){0};
 }
 
@@ -95,6 +97,10 @@ enum tsr_status tsr_stream_head_fill(const struct tsr_stream_head *h, int minor,
     }
     TSR_TRY(tsr_json_set_array(meta, "lineage", &part, err));
     for (size_t i = 0; i < h->n_lineage; i++) TSR_TRY(tsr_json_set_string(part, NULL, h->lineage[i], err));
+    if (h->contributor != NULL) TSR_TRY(tsr_json_set_string(meta, "contributor", h->contributor, err));
+    if (h->round != NULL) TSR_TRY(tsr_json_set_string(meta, "round", h->round, err));
+    if (h->time > 0) TSR_TRY(tsr_json_set_int(meta, "time", h->time, err));
+    if (h->contributors) TSR_TRY(tsr_json_set_string(meta, "keys", "contributors", err));
     return fill_inputs(h, meta, err);
 }
 
@@ -149,6 +155,29 @@ static enum tsr_status get_arrays(const struct tsr_json *m, struct tsr_stream_he
     return TSR_OK;
 }
 
+/* A name that people chose. */
+static enum tsr_status get_name(const struct tsr_json *m, const char *key, char **out, struct tsr_error *err)
+{
+    const char *text;
+    TSR_TRY(tsr_meta_string(m, key, NULL, &text, err));
+    if (text != NULL && (text[0] == '\0' || strlen(text) > TSR_MAX_NAME))
+        return tsr_fail(err, TSR_E_CORRUPT, "field '%s' is empty or longer than %d bytes", key, TSR_MAX_NAME);
+    return tsr_stream_head_set(out, text, err);
+}
+
+static enum tsr_status get_merging(const struct tsr_json *m, struct tsr_stream_head *h, struct tsr_error *err)
+{
+    const char *keys;
+    TSR_TRY(get_name(m, "contributor", &h->contributor, err));
+    TSR_TRY(get_name(m, "round", &h->round, err));
+    TSR_TRY(tsr_meta_int(m, "time", 1, TSR_JSON_INT_MAX, 0, &h->time, err));
+    TSR_TRY(tsr_meta_string(m, "keys", "samples", &keys, err));
+    h->contributors = strcmp(keys, "contributors") == 0;
+    if (!h->contributors && strcmp(keys, "samples") != 0)
+        return tsr_fail(err, TSR_E_UNSUPPORTED, "keys are of the unknown kind '%.40s'", keys);
+    return TSR_OK;
+}
+
 static enum tsr_status parse(const struct tsr_json *m, struct tsr_stream_head *h, struct tsr_error *err)
 {
     const char *text;
@@ -177,6 +206,7 @@ static enum tsr_status parse(const struct tsr_json *m, struct tsr_stream_head *h
         h->outputs = (enum tsr_row_kind)kind;
         TSR_TRY(tsr_meta_int(part, "classes", 1, TSR_JSON_INT_MAX, 0, &h->classes, err));
     }
+    TSR_TRY(get_merging(m, h, err));
     return get_arrays(m, h, err);
 }
 

@@ -11,6 +11,7 @@
 #define TSR_DIGEST_TEXT (2 * TSR_SHA256_LEN + 1) /* hex digits and NUL; "" stands for none */
 #define TSR_MAX_LINEAGE 1024
 #define TSR_MAX_INPUTS 64
+#define TSR_MAX_NAME 200 /* bytes of a contributor's or a round's name */
 
 struct tsr_stream_head_input {
     char *name;
@@ -33,6 +34,11 @@ struct tsr_stream_head {
     size_t n_inputs;
     char (*lineage)[TSR_DIGEST_TEXT]; /* what this segment was made from, oldest first */
     size_t n_lineage;
+    /* For merging the streams of many. */
+    char *contributor; /* whose answers these are, or NULL */
+    char *round;       /* what they are an answer to, or NULL */
+    int64_t time;      /* when they were given, seconds since 1970 (UTC); 0: not told */
+    bool contributors; /* keys name contributors, not samples: every row is a contribution of its own */
 };
 
 /* Replaces a string that the head owns by a copy of `text` (NULL allowed). */

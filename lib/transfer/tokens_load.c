@@ -148,6 +148,8 @@ static enum tsr_status take_inputs(struct loader *l, const struct tsr_record *re
 static enum tsr_status take_head(struct loader *l, const struct tsr_record *rec, struct tsr_error *err)
 {
     TSR_TRY(tsr_stream_head_parse(rec, &l->head, err));
+    if (l->head.contributors)
+        return tsr_fail(err, TSR_E_UNSUPPORTED, "the stream's rows are of contributors, not of samples: nothing can be taught with them");
     l->t->n_inputs = l->head.n_inputs;
     if (l->head.n_inputs == 1) {
         l->t->input_dtype = l->head.input[0].dtype;
@@ -173,6 +175,11 @@ static enum tsr_status take_record(struct loader *l, const struct tsr_record *re
     case TSR_BASE: return take_basis(l, rec, err);
     case TSR_OUTS:
     case TSR_HUBT: return take_matrix(l, rec, err);
+    case TSR_PART:
+        return tsr_fail(err, TSR_E_UNSUPPORTED, "the stream is a partial aggregate; finish it with tessera-merge first");
+    case TSR_AGGR:
+        if (tsr_json_get(rec->meta, "part") == NULL) return TSR_OK; /* what a complete aggregate was made of */
+        return tsr_fail(err, TSR_E_UNSUPPORTED, "the stream is the state between two steps of tessera-merge, no aggregate");
     default: return TSR_OK; /* activations and fingerprints teach nothing; the reader refused the unknown */
     }
 }

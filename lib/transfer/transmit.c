@@ -226,7 +226,7 @@ static const char *input_name(const struct tsr_transmitter *t, size_t k)
 static enum tsr_status put_head(struct tsr_transmitter *t, const struct tsr_tensor *x, size_t n_inputs, bool whole,
                                 struct tsr_error *err)
 {
-    struct tsr_stream_head h = {.reference_count = t->opt.refs, .outputs = t->kind};
+    struct tsr_stream_head h = {.reference_count = t->opt.refs, .outputs = t->kind, .time = t->opt.time};
     uint8_t digest[TSR_SHA256_LEN];
     if (t->g != NULL) {
         tsr_onnx_digest(t->g, digest);
@@ -241,6 +241,8 @@ static enum tsr_status put_head(struct tsr_transmitter *t, const struct tsr_tens
     enum tsr_status status = tsr_stream_head_set(&h.producer, t->opt.producer, err);
     if (status == TSR_OK) status = tsr_stream_head_set(&h.blas, tsr_blas_kernel(), err);
     if (status == TSR_OK) status = tsr_stream_head_set(&h.model, t->opt.model_name, err);
+    if (status == TSR_OK) status = tsr_stream_head_set(&h.contributor, t->opt.contributor, err);
+    if (status == TSR_OK) status = tsr_stream_head_set(&h.round, t->opt.round, err);
     for (size_t k = 0; k < n_inputs && status == TSR_OK; k++) {
         struct tsr_shape one = {.rank = x[k].shape.rank - 1};
         memcpy(one.dim, x[k].shape.dim + 1, (size_t)one.rank * sizeof *one.dim);

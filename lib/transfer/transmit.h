@@ -19,6 +19,8 @@
 struct tsr_transmit_options {
     const char *model_name;     /* for HEAD; NULL: none */
     const char *producer;       /* "tessera-extract 0.1.0" */
+    const char *contributor, *round; /* for HEAD, where many streams will be merged; NULL: not told */
+    int64_t time;               /* likewise, seconds since 1970; 0: not told */
     bool outputs;               /* OUTS records */
     enum tsr_row_kind kind;     /* what they are; TSR_KIND_NONE: logits, or probabilities where the
                                    model ends in a softmax without a linear layer; TSR_KIND_ARGMAX:

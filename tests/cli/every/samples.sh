@@ -14,6 +14,7 @@ variants() {
     tessera-train) echo train eval ;;
     tessera-extract) echo model foreign views ;;
     tessera-decode) echo teach stitch ;;
+    tessera-merge) echo stream files partial from ;;
     tessera-inspect) echo view json check export salvage model ;;
     *) echo all ;;
     esac
@@ -37,6 +38,12 @@ sample() {
     tessera-encode-all)
         need tessera-extract && models && data && tessera-extract -m teacher.onnx ref.npy > acts.tsr && input=acts.tsr ;;
     tessera-quantize-all) token && args="--to int8" input=teacher.tsr ;;
+    tessera-merge-stream) token && input=teacher.tsr draws=no ;;
+    tessera-merge-files) token && two && args="--rule median teacher.tsr other.tsr" files="teacher.tsr other.tsr" draws=no ;;
+    tessera-merge-partial) token && args=--partial input=teacher.tsr draws=no ;;
+    tessera-merge-from)
+        token && two && tessera-merge teacher.tsr > before.tsr &&
+            args="--from before.tsr other.tsr" files="before.tsr other.tsr" draws=no ;;
     tessera-inspect-view) token && input=teacher.tsr binary=no output=no ;;
     tessera-inspect-json) token && args=--json input=teacher.tsr binary=no output=no ;;
     tessera-inspect-check) token && args=--check input=teacher.tsr binary=no output=no ;;
@@ -67,6 +74,7 @@ labels() {
         awk -v n="$2" 'BEGIN {for (i = 0; i < n; i++) printf "\\%03o", i % 4; print ""}' | { read -r row; printf "$row"; }
     } > "$1"
 }
+two() { tessera-extract -m student.onnx ref.npy | tessera-encode > other.tsr; }
 token() {
     need tessera-extract tessera-encode && models && data &&
         tessera-extract -m teacher.onnx ref.npy | tessera-encode > teacher.tsr

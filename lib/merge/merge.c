@@ -1,0 +1,301 @@
+#include "merge/merge_impl.h"
+
+#include "base/mem.h"
+
+#include <string.h>
+
+struct tsr_merge_options tsr_merge_defaults(void)
+{
+    return (struct tsr_merge_options){.rule = {.rule = TSR_RULE_CCLIP, .radius = 0.75, .assume = 0.3, .iterations = 4},
+                                      .scale = 1, .outputs = true, .hub = true, .min_contributors = 1,
+                                      .min_answers = 1, .max_share = 1};
+}
+
+enum tsr_status tsr_merge_new(const struct tsr_merge_options *o, struct tsr_merge **out, struct tsr_error *err)
+{
+    *out = NULL;
+    struct tsr_merge *m = tsr_calloc(1, sizeof *m);
+    if (m == NULL) return tsr_nomem(err, sizeof *m);
+    m->opt = *o;
+    m->c.scale = o->scale;
+    m->c.layer = o->layer;
+    m->c.outputs = o->outputs;
+    m->c.hub = o->hub;
+    enum tsr_status status = tsr_merge_policy(m, &m->policy, err);
+    if (status != TSR_OK) tsr_merge_free(m);
+    else *out = m;
+    return status;
+}
+
+void tsr_merge_free(struct tsr_merge *m)
+{
+    if (m == NULL) return;
+    tsr_contribution_clear(&m->c);
+    for (int i = 0; i < PLANES; i++) tsr_plane_release(&m->plane[i]);
+    tsr_table_release(&m->table);
+    tsr_space_release(&m->space);
+    tsr_roll_release(&m->roll);
+    tsr_json_free(m->policy);
+    tsr_merge_part_free(m->part);
+    tsr_buf_release(&m->body);
+    tsr_free(m->row);
+    tsr_free(m);
+}
+
+void tsr_merge_say(struct tsr_merge *m, const char *contributor, const char *source, enum tsr_merge_fault fault,
+                   const char *why, int64_t weight, uint64_t rows, double cosines)
+{
+    bool centred = m->centred || m->step > 0;
+    if (fault != TSR_FAULT_NONE) m->rejected++;
+    if (m->opt.decided == NULL || (!m->opt.single && !tsr_merge_last(m))) return;
+    struct tsr_merge_decision d = {.contributor = contributor, .source = source, .stream = m->c.head, .fault = fault, .why = why, .weight = weight,
+                                   .time = m->c.time, .rows = rows, .centred = centred && rows > 0,
+                                   .quality = rows > 0 ? cosines / (double)rows : 0};
+    m->opt.decided(m->opt.arg, &d);
+}
+
+enum tsr_status tsr_merge_open_plane(struct tsr_merge *m, int plane, struct tsr_error *err)
+{
+    struct tsr_merge_plane *p = &m->plane[plane];
+    if (p->embed.width > 0) return TSR_OK;
+    bool hub = plane >= PLANE_HUB || (m->space.contributors && m->space.hub[0] != '\0');
+    struct tsr_embed e = hub ? tsr_space_hub(&m->space) : tsr_space_outputs(&m->space, m->opt.scale);
+    tsr_plane_init(p, &e);
+    /* Bins by what the histograms of all rows may take: few for the long rows of many samples. */
+    p->bins = m->space.contributors ? 512 : e.width <= 64 ? 32 : 8;
+    p->centred = m->centred;
+    return tsr_rule_begin(&m->opt.rule, m->centred, m->step, p, err);
+}
+
+enum tsr_status tsr_merge_grow(struct tsr_merge *m, struct tsr_error *err)
+{
+    for (int i = 0; i < PLANES; i++) {
+        size_t cells = m->space.contributors ? 1 : i % 2 == 0 ? m->table.samples : m->table.view_cells;
+        if (m->plane[i].embed.width > 0) TSR_TRY(tsr_plane_grow(&m->plane[i], cells, err));
+    }
+    return TSR_OK;
+}
+
+/* Joins the contribution's samples and blocks to ours: sample[i] for its samples in order, block[b] where
+ * it answered views. */
+static enum tsr_status join_samples(struct tsr_merge *m, const struct tsr_contribution *c, uint32_t *sample, size_t *block,
+                                    struct tsr_error *err)
+{
+    m->table.views = m->space.views;
+    m->table.stamp++;
+    for (size_t b = 0; b < c->blocks; b++) {
+        const struct tsr_merge_keys *k = &c->block[b];
+        const uint32_t *first = sample;
+        bool views = false;
+        for (size_t i = 0; i < c->n_rows; i++) views = views || (c->rows[i].block == b && c->rows[i].views);
+        for (uint32_t i = 0; i < k->count; i++)
+            TSR_TRY(tsr_table_next(&m->table, &k->key[i], k->first + i, sample++, err));
+        if (views) TSR_TRY(tsr_table_block(&m->table, first, k->count, k->first, &block[b], err));
+    }
+    return TSR_OK;
+}
+
+static enum tsr_status add_rows(struct tsr_merge *m, const struct tsr_contribution *c, const uint32_t *sample,
+                                const size_t *block, int64_t weight, double *cosines, struct tsr_error *err)
+{
+    for (size_t i = 0; i < c->n_rows; i++) {
+        const struct tsr_merge_rows *r = &c->rows[i];
+        struct tsr_merge_plane *p = &m->plane[(r->hub ? PLANE_HUB : PLANE_OUT) + (r->views ? 1 : 0)];
+        size_t count = c->block[r->block].count, first = 0;
+        for (size_t b = 0; b < r->block; b++) first += c->block[b].count;
+        for (size_t k = 0; k < r->rows; k++) {
+            struct tsr_merge_look look;
+            size_t cell = r->views ? m->table.block[block[r->block]].cell + (size_t)(r->view - 1) * count + k
+                                   : sample[first + k];
+            const float *x = r->x + k * p->embed.width;
+            if (m->loading) {
+                tsr_plane_centre(p, cell, x);
+                continue;
+            }
+            TSR_TRY(tsr_plane_add(p, cell, x, weight, &look, err));
+            *cosines += look.cosine;
+        }
+        if (m->opt.stop != NULL && m->opt.stop()) return tsr_fail(err, TSR_E_INTERRUPTED, "interrupted");
+    }
+    return TSR_OK;
+}
+
+/* A contribution may answer a row once only. */
+static bool answers_twice(const struct tsr_contribution *c)
+{
+    for (size_t i = 0; i < c->n_rows; i++)
+        for (size_t j = i + 1; j < c->n_rows && c->rows[j].block == c->rows[i].block; j++)
+            if (c->rows[i].hub == c->rows[j].hub && c->rows[i].views == c->rows[j].views &&
+                c->rows[i].view < c->rows[j].view + c->rows[j].n_views &&
+                c->rows[j].view < c->rows[i].view + c->rows[i].n_views)
+                return true;
+    return false;
+}
+
+static enum tsr_status count_it(struct tsr_merge *m, const char *source, int64_t weight, struct tsr_error *err)
+{
+    struct tsr_contribution *c = &m->c;
+    size_t samples = 0;
+    uint64_t rows = 0;
+    double cosines = 0;
+    for (size_t b = 0; b < c->blocks; b++) samples += c->block[b].count;
+    for (size_t i = 0; i < c->n_rows; i++) rows += c->rows[i].rows;
+    uint32_t *sample = tsr_malloc(samples, sizeof *sample);
+    size_t *block = tsr_malloc(c->blocks, sizeof *block);
+    enum tsr_status status = sample == NULL || block == NULL ? tsr_nomem(err, samples * sizeof *sample) : TSR_OK;
+    for (size_t i = 0; i < c->n_rows && status == TSR_OK; i++)
+        status = tsr_merge_open_plane(m, (c->rows[i].hub ? PLANE_HUB : PLANE_OUT) + (c->rows[i].views ? 1 : 0), err);
+    if (status == TSR_OK) status = join_samples(m, c, sample, block, err);
+    if (status == TSR_OK) status = tsr_merge_grow(m, err);
+    if (status == TSR_OK) status = add_rows(m, c, sample, block, weight, &cosines, err);
+    if (status == TSR_OK && !m->loading) {
+        uint8_t leaf[TSR_KEY_LEN + TSR_SHA256_LEN + 8];
+        memcpy(leaf, c->key.b, TSR_KEY_LEN);
+        memcpy(leaf + TSR_KEY_LEN, c->root, TSR_SHA256_LEN);
+        tsr_put_le64(leaf + TSR_KEY_LEN + TSR_SHA256_LEN, (uint64_t)weight);
+        tsr_roll_digest(&m->roll, leaf, sizeof leaf);
+        status = tsr_roll_add(&m->roll, &c->key, c->root, weight, err);
+    }
+    if (status == TSR_OK && !m->loading) tsr_merge_say(m, c->id, source, TSR_FAULT_NONE, "", weight, rows, cosines);
+    tsr_free(sample);
+    tsr_free(block);
+    return status;
+}
+
+/* A whole contribution: counted, or reported as left out. */
+static enum tsr_status commit(struct tsr_merge *m, const char *source, struct tsr_error *err)
+{
+    struct tsr_contribution *c = &m->c;
+    int64_t weight = 0;
+    if (m->loading) {
+        if (c->fault != TSR_FAULT_NONE) return tsr_fail(err, TSR_E_CORRUPT, "%s: %s", source, c->why);
+        TSR_TRY(tsr_space_join(&m->space, &c->space, err));
+        return count_it(m, source, 1, err);
+    }
+    if (c->fault == TSR_FAULT_NONE) tsr_contribution_fault(c, tsr_merge_judge(m, c, &weight), NULL);
+    if (c->fault == TSR_FAULT_NONE && answers_twice(c))
+        tsr_contribution_fault(c, TSR_FAULT_RECORD, "it answers a row twice");
+    if (c->fault == TSR_FAULT_NONE) {
+        enum tsr_roll_answer known = tsr_roll_find(&m->roll, &c->key, c->root);
+        if (known == TSR_ROLL_OTHER)
+            return tsr_fail(err, TSR_E_LIMIT, "%s: contributor '%.100s' sent two different streams; give it the weight 0, or remove one",
+                            source, c->id);
+        if (known == TSR_ROLL_SAME) tsr_contribution_fault(c, TSR_FAULT_DUPLICATE, NULL);
+    }
+    if (c->fault == TSR_FAULT_NONE) {
+        enum tsr_status status = tsr_space_join(&m->space, &c->space, err);
+        if (status == TSR_E_MISMATCH && m->lenient) {
+            tsr_contribution_fault(c, TSR_FAULT_MISMATCH, err->message);
+        } else if (status != TSR_OK) {
+            (void)tsr_error_prefix(err, "%s: contributor '%.100s'", source, c->id);
+            return status;
+        }
+    }
+    if (c->fault == TSR_FAULT_NONE) return count_it(m, source, weight, err);
+    tsr_merge_say(m, c->id, source, c->fault, c->why, weight, 0, 0);
+    return TSR_OK;
+}
+
+static bool is_part(const struct tsr_record *rec)
+{
+    return rec->type == TSR_PART || (rec->type == TSR_AGGR && tsr_json_get(rec->meta, "part") != NULL);
+}
+
+/* What kind of segment it is shows at its second record. */
+enum kind { FRESH, PARTIAL, CROWD, ANSWERS };
+
+static enum tsr_status take_record(struct tsr_merge *m, struct tsr_stream *s, const struct tsr_record *rec,
+                                   enum kind *kind, struct tsr_error *err)
+{
+    if (rec->type == TSR_HEAD) {
+        tsr_contribution_clear(&m->c);
+        *kind = FRESH;
+        m->segment_rows = 0;
+        m->segment_weight = 0;
+        m->segment_cosines = 0;
+        return tsr_contribution_head(&m->c, rec, err);
+    }
+    if (*kind == FRESH) *kind = is_part(rec) ? PARTIAL : m->c.space.contributors ? CROWD : ANSWERS;
+    if (*kind == PARTIAL) return tsr_merge_part_record(m, s, rec, err);
+    if (is_part(rec)) return tsr_fail(err, TSR_E_CORRUPT, "%s: a partial aggregate stands among answers", rec->source);
+    m->begun = m->begun || !m->loading;
+    m->answers = m->answers || !m->loading;
+    if (*kind == CROWD)
+        return rec->type == TSR_ENDS ? tsr_merge_crowd_end(m, rec, err) : tsr_merge_crowd_rows(m, s, rec, err);
+    TSR_TRY(tsr_contribution_record(&m->c, s, rec, err));
+    return rec->type == TSR_ENDS ? commit(m, rec->source, err) : TSR_OK;
+}
+
+static enum tsr_status take_all(struct tsr_merge *m, struct tsr_source *from, bool *partial, struct tsr_error *err)
+{
+    struct tsr_stream *s;
+    const struct tsr_record *rec = NULL;
+    enum kind kind = FRESH;
+    TSR_TRY(tsr_stream_open(from, NULL, &s, err));
+    *partial = true;
+    enum tsr_status status;
+    do {
+        status = tsr_stream_next(s, &rec, err);
+        if (status == TSR_OK && rec != NULL) status = take_record(m, s, rec, &kind, err);
+        if (kind != PARTIAL && kind != FRESH) *partial = false;
+    } while (status == TSR_OK && rec != NULL);
+    tsr_contribution_clear(&m->c);
+    tsr_merge_part_free(m->part);
+    m->part = NULL;
+    tsr_stream_close(s);
+    return status;
+}
+
+/* A centre makes some steps needless, so it must be there before the first. */
+enum tsr_status tsr_merge_from(struct tsr_merge *m, struct tsr_source *from, struct tsr_error *err)
+{
+    struct tsr_error local;
+    bool partial;
+    if (err == NULL) err = &local;
+    if (m->begun) return tsr_fail(err, TSR_E_USAGE, "a centre must be given before anything is merged");
+    m->loading = m->centred = true;
+    enum tsr_status status = take_all(m, from, &partial, err);
+    m->loading = false;
+    TSR_TRY(status);
+    m->lenient = true;
+    /* The answers' round is that of the round before. */
+    tsr_free(m->space.round);
+    m->space.round = NULL;
+    return partial ? TSR_OK : tsr_merge_digest_state(m, err);
+}
+
+enum tsr_status tsr_merge_take(struct tsr_merge *m, struct tsr_source *from, struct tsr_error *err)
+{
+    struct tsr_error local;
+    bool partial;
+    TSR_TRY(take_all(m, from, &partial, err != NULL ? err : &local));
+    if (!partial) m->shards++;
+    return TSR_OK;
+}
+
+bool tsr_merge_last(const struct tsr_merge *m)
+{
+    return m->step + 1 >= tsr_rule_steps(&m->opt.rule, m->centred);
+}
+
+bool tsr_merge_answers(const struct tsr_merge *m) { return m->answers; }
+
+enum tsr_status tsr_merge_step(struct tsr_merge *m, struct tsr_error *err)
+{
+    m->step++;
+    for (int i = 0; i < PLANES; i++) {
+        if (m->plane[i].embed.width == 0) continue;
+        tsr_plane_settle(&m->plane[i]);
+        TSR_TRY(tsr_rule_begin(&m->opt.rule, m->centred, m->step, &m->plane[i], err));
+    }
+    tsr_roll_release(&m->roll);
+    m->shards = 0;
+    m->rejected = 0;
+    return tsr_merge_digest_state(m, err);
+}
+
+void tsr_merge_counts(const struct tsr_merge *m, struct tsr_merge_report *report)
+{
+    *report = (struct tsr_merge_report){.contributors = m->roll.contributors, .rejected = m->rejected,
+                                        .weight = m->roll.weight, .steps = m->step + 1};
+}
