@@ -54,7 +54,7 @@ refused "more than the 0.6" tessera-merge --max-weight 0.6 --allow allow a.tsr b
 counted 2 --max-weight 0.75 --allow allow a.tsr b.tsr
 echo nobody > allow; refused "the round is empty" tessera-merge --allow allow a.tsr
 # samples that few answered
-npy-cat --every 2 -o half.npy ref.npy
+npy-cat --sample 12 -o half.npy ref.npy
 tessera-extract -m b.onnx --contributor half --mode b --views 0 half.npy > half.tsr
 tessera-extract -m a.onnx --contributor full --mode b --views 0 ref.npy > full.tsr
 counted 2 half.tsr full.tsr; tail -n 1 report | grep -q '"samples":24' || not_ok "not all samples"
