@@ -179,7 +179,7 @@ static enum tsr_status run(struct tsr_cli *cli, struct tsr_error *err)
     if (set.model == NULL) return tsr_fail(err, TSR_E_USAGE, "which receiver? Give --model FILE");
     if (set.stitch && cli->external)
         return tsr_fail(err, TSR_E_USAGE, "--external is about the model written; --stitch writes none");
-    TSR_GO(status, done, tsr_onnx_load(set.model, &k.g, err));
+    TSR_GO(status, done, tsr_cli_model(cli, set.model, &k.g, err));
     TSR_GO(status, done, tsr_cli_input(cli, cli->argc > 0 ? cli->argv[0] : NULL, TSR_BINARY, &in, err));
     TSR_GO(status, done, tsr_tokens_load(in, set.layer, &k.tokens, err));
     TSR_GO(status, done, load_refs(cli, &k, err));

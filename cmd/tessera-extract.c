@@ -169,7 +169,7 @@ static enum tsr_status extract(struct tsr_cli *cli, struct tsr_error *err)
     enum tsr_status status;
     TSR_TRY(settings(cli, &o, err));
     if (set.model == NULL) TSR_GO(status, done, open_foreign(&o, err));
-    else TSR_GO(status, done, tsr_onnx_load(set.model, &g, err));
+    else TSR_GO(status, done, tsr_cli_model(cli, set.model, &g, err));
     TSR_GO(status, done, tsr_feed_open(&feed, cli, g, cli->argc, cli->argv, err));
     if (g == NULL) widen(&feed);
     TSR_GO(status, done, tsr_cli_output(cli, TSR_BINARY, &out, err));

@@ -136,6 +136,7 @@ static enum tsr_status look_at_model(const struct tsr_cli *cli, struct tsr_sourc
     struct tsr_graph *g;
     struct tsr_json *j;
     TSR_TRY(load_model(src, path, &g, err));
+    tsr_cli_warn_model(cli, tsr_source_name(src), g);
     enum tsr_status status = tsr_graph_describe(g, &j, err);
     tsr_graph_free(g);
     TSR_TRY(status);
@@ -150,13 +151,16 @@ static enum tsr_status look_at_model(const struct tsr_cli *cli, struct tsr_sourc
     return status;
 }
 
-/* A stream begins with a byte that no ONNX file begins with; the field ir_version, 08, does. */
+/* A stream begins with a byte that no ONNX file begins with; these are the tags of what a model may
+ * begin with, mostly ir_version. */
+static bool begins_model(uint8_t byte) { return memchr("\x08\x12\x1a\x22\x28\x3a\x42", byte, 7) != NULL; }
+
 static enum tsr_status inspect(struct tsr_cli *cli, struct tsr_source *src, const char *path, struct tsr_error *err)
 {
     const uint8_t *p;
     size_t n;
     TSR_TRY(tsr_source_peek(src, 1, &p, &n, err));
-    if (n > 0 && p[0] == 0x08 && !set.salvage) {
+    if (n > 0 && begins_model(p[0]) && !set.salvage) {
         if (set.export != NULL) return tsr_fail(err, TSR_E_USAGE, "'%s' is a model; only streams are exported from", tsr_source_name(src));
         return look_at_model(cli, src, path, err);
     }

@@ -222,7 +222,7 @@ static enum tsr_status run(struct tsr_cli *cli, struct tsr_error *err)
     if (set.x == NULL || set.y == NULL)
         return tsr_fail(err, TSR_E_USAGE, "give the samples with --inputs and their labels with --labels");
     if (!set.eval && set.outputs != NULL) return tsr_fail(err, TSR_E_USAGE, "--outputs goes with --eval");
-    TSR_TRY(tsr_onnx_load(set.model, &g, err));
+    TSR_TRY(tsr_cli_model(cli, set.model, &g, err));
     enum tsr_status status = set.eval ? evaluate_model(cli, g, err) : train(cli, g, err);
     tsr_graph_free(g);
     return status;

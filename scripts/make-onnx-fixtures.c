@@ -153,15 +153,17 @@ static B opset(const char *domain, int version)
     return o;
 }
 
-static B model_of(B graph)
+static B model_at(B graph, int version)
 {
     B m = {0};
     number(&m, 1, 8);
     text(&m, 2, "make-onnx-fixtures");
     message(&m, 7, graph);
-    message(&m, 8, opset("", 17));
+    message(&m, 8, opset("", version));
     return m;
 }
+
+static B model_of(B graph) { return model_at(graph, 17); }
 
 /* x [batch,3] -> y [batch,3], with the nodes given. */
 static B graph_of(int n, ...)
@@ -333,7 +335,6 @@ static void good(void)
     message(&g, 11, value("x", F32, NULL));
     message(&g, 12, value("y", 0, NULL));
     save("good-no-shapes", model_of(g));
-    save("good-any-order", model_of(graph_of(3, relu("b", "y"), relu("x", "a"), relu("a", "b"))));
     B limit = tensor_head("top", F32, 0);
     bytes(&limit, 9, six, 4);
     save("good-absent-input", model_of(with_init(graph_of(1, node("Clip", "x,,top", "y")), limit)));
@@ -342,6 +343,83 @@ static void good(void)
     save_external("good-external-to-the-end", "weights.bin", "16", NULL);
     typed_fields();
     raw_fields();
+}
+
+static B with(B message_, unsigned field, B child)
+{
+    message(&message_, field, child);
+    return message_;
+}
+
+static B int_attribute(const char *name, int64_t v)
+{
+    B a = attribute(name, INT_ATTR);
+    number(&a, 3, v);
+    return a;
+}
+
+static B float_attribute(const char *name, float v)
+{
+    B a = attribute(name, FLOAT_ATTR);
+    varint(&a, 2 << 3 | 5);
+    put(&a, &v, 4);
+    return a;
+}
+
+/* A sparse [2,3] with as many of the values as one likes, at the indices. */
+static B sparse(const char *name, size_t n, int rank, const int64_t *index)
+{
+    B s = {0}, values = tensor_head(name, F32, 1, D(n)),
+      indices = rank == 1 ? tensor_head("", I64, 1, D(n)) : tensor_head("", I64, 2, D(n), D(rank));
+    bytes(&values, 9, six, n * sizeof *six);
+    bytes(&indices, 9, index, n * (size_t)rank * sizeof *index);
+    message(&s, 1, values);
+    message(&s, 2, indices);
+    number(&s, 3, 2);
+    number(&s, 3, 3);
+    return s;
+}
+
+static void sparse_tensors(void)
+{
+    static const int64_t places[] = {5, 0, 2}, pairs[] = {1, 2, 0, 0}, outside[] = {0, 6, 1}, huge[] = {D(1) << 20, D(1) << 20, D(8)};
+    save("good-sparse-initialiser", model_of(with(with(graph_of(1, node("Add", "x,w", "y")), 15, sparse("w", 3, 1, places)), 15,
+                                                  sparse("v", 2, 2, pairs))));
+    B a = attribute("sparse_value", 11);
+    message(&a, 22, sparse("", 2, 2, pairs));
+    save("good-sparse-constant", model_of(graph_of(2, with(node("Constant", NULL, "w"), 5, a), node("Add", "x,w", "y"))));
+    save("bad-sparse-outside", model_of(with(graph_of(1, relu("x", "y")), 15, sparse("w", 3, 1, outside))));
+    save("bad-sparse-empty", model_of(with(graph_of(1, relu("x", "y")), 15, (B){0})));
+    B s = sparse("w", 1, 1, places);
+    for (int i = 0; i < 3; i++) number(&s, 3, huge[i]);
+    save("bad-sparse-huge", model_of(with(graph_of(1, relu("x", "y")), 15, s)));
+}
+
+/* Files that are wrong about something, though it is clear what they mean: read, with a warning. */
+static void warned(void)
+{
+    B m = {0}, n;
+    number(&m, 1, 8);
+    message(&m, 7, graph_of(1, relu("x", "y")));
+    save("good-warned-no-opset", m);
+    m = (B){0};
+    message(&m, 7, graph_of(1, relu("x", "y")));
+    message(&m, 8, opset("", 17));
+    save("good-warned-no-version", m);
+    save("good-warned-newer-operators", model_at(graph_of(2, node("Gelu", "x", "h"), node("HardSwish", "h", "y")), 11));
+    B top = tensor_head("top", F32, 0);
+    bytes(&top, 9, six, 4);
+    save("good-warned-newer-form", model_at(with_init(graph_of(1, node("Clip", "x,,top", "y")), top), 9));
+    n = with(node("Clip", "x", "y"), 5, float_attribute("max", 1));
+    save("good-warned-older-form", model_at(graph_of(1, n), 13));
+    save("good-warned-newest", model_at(graph_of(1, relu("x", "y")), 900));
+    save("good-warned-order", model_of(graph_of(3, relu("b", "y"), relu("x", "a"), relu("a", "b"))));
+    /* nothing to warn of */
+    save("good-integer-for-float", model_of(graph_of(1, with(node("LeakyRelu", "x", "y"), 5, int_attribute("alpha", 2)))));
+    B one = relu("x", "h"), two = relu("h", "y");
+    text(&one, 3, "same");
+    text(&two, 3, "same");
+    save("good-same-node-names", model_of(graph_of(2, one, two)));
 }
 
 static void bad_bytes(void)
@@ -364,10 +442,6 @@ static void bad_bytes(void)
     number(&m, 1, 8);
     message(&m, 8, opset("", 17));
     save("bad-no-graph", m);
-    m = (B){0};
-    number(&m, 1, 8);
-    message(&m, 7, graph_of(1, relu("x", "y")));
-    save("bad-no-opset", m);
     /* graph in attribute in node in graph ... */
     B g = graph_of(1, relu("x", "y"));
     for (int i = 0; i < 400; i++) {
@@ -458,9 +532,6 @@ static void unsupported(void)
     message(&n, 5, a);
     save("unsupported-subgraph", model_of(graph_of(1, n)));
     g = graph_of(1, relu("x", "y"));
-    message(&g, 15, (B){0});
-    save("unsupported-sparse", model_of(g));
-    g = graph_of(1, relu("x", "y"));
     v = (B){0};
     type = (B){0};
     message(&type, 4, (B){0});
@@ -492,6 +563,8 @@ int main(int argc, char **argv)
     }
     directory = argv[1];
     good();
+    sparse_tensors();
+    warned();
     functions();
     bad_bytes();
     bad_graphs();

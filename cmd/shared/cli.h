@@ -125,6 +125,11 @@ enum tsr_status tsr_cli_output(struct tsr_cli *cli, enum tsr_cli_content content
 /* Ends an output: closed, checked, where status is TSR_OK, abandoned otherwise; NULL allowed.
  * Returns status, or what went wrong in closing. */
 enum tsr_status tsr_cli_finish(struct tsr_sink *out, enum tsr_status status, struct tsr_error *err) TSR_MUST_USE;
+/* Reads a model as tsr_onnx_load does, with its warnings on stderr. */
+enum tsr_status tsr_cli_model(const struct tsr_cli *cli, const char *path, struct tsr_graph **out,
+                              struct tsr_error *err) TSR_MUST_USE;
+/* The warnings alone: "tessera-x: 'name': sentence". */
+void tsr_cli_warn_model(const struct tsr_cli *cli, const char *name, const struct tsr_graph *g);
 /* Writes a model into the product `out`, which tsr_cli_output opened and tsr_cli_finish is to end. Large
  * weights go into the file "OUTPUT.data" beside it where --external was given, or where one file cannot
  * hold them; such a model cannot go to standard output. */

@@ -1,4 +1,4 @@
-/* model.c - models as the product of a command. */
+/* model.c - models that commands are given and that they write. */
 #include "shared/cli.h"
 
 #include <stdio.h>
@@ -33,4 +33,16 @@ enum tsr_status tsr_cli_put_model(struct tsr_cli *cli, const struct tsr_graph *g
     if (to_file) return put_apart(cli->output, g, out, err);
     return tsr_fail(err, TSR_E_LIMIT,
                     "the model is larger than 2 GiB, so that its weights need a file of their own; use --output");
+}
+
+void tsr_cli_warn_model(const struct tsr_cli *cli, const char *name, const struct tsr_graph *g)
+{
+    for (size_t i = 0; i < g->n_warning; i++) tsr_cli_warn(cli, "'%s': %s", name, g->warning[i]);
+}
+
+enum tsr_status tsr_cli_model(const struct tsr_cli *cli, const char *path, struct tsr_graph **out, struct tsr_error *err)
+{
+    TSR_TRY(tsr_onnx_load(path, out, err));
+    tsr_cli_warn_model(cli, path, *out);
+    return TSR_OK;
 }

@@ -1,16 +1,9 @@
 /* finish.c - turns a graph as it was read into one that can run. */
 #include "base/mem.h"
-#include "graph/graph.h"
+#include "graph/opset.h"
 
 #include <stdio.h>
 #include <string.h>
-
-static int64_t opset_of(const struct tsr_graph *g, const char *domain)
-{
-    for (size_t i = 0; i < g->n_opset; i++)
-        if (strcmp(g->opset[i].domain, domain) == 0) return g->opset[i].version;
-    return 0;
-}
 
 /* All unknown operators are named at once: a user wants the whole list, not the first. */
 static enum tsr_status resolve(struct tsr_graph *g, struct tsr_error *err)
@@ -19,8 +12,6 @@ static enum tsr_status resolve(struct tsr_graph *g, struct tsr_error *err)
     size_t used = 0;
     for (size_t i = 0; i < g->n_node; i++) {
         struct tsr_node *node = &g->node[i];
-        int64_t version = opset_of(g, node->domain);
-        node->opset = version > 0 && version < 1000 ? (int)version : node->domain[0] ? 1 : 13;
         node->op = tsr_op_find(node->domain, node->op_type);
         if (node->op != NULL) continue;
         char name[120];
@@ -144,8 +135,10 @@ static enum tsr_status sort_nodes(struct tsr_graph *g, struct tsr_error *err)
     for (size_t i = 0; i < n; i++)
         if (wait[i] == 0) heap_push(&ready, (int32_t)i);
     size_t m = 0;
+    bool moved = false;
     while (ready.n > 0) {
         int32_t i = heap_pop(&ready);
+        moved = moved || (size_t)i != m;
         sorted[m++] = g->node[i];
         for (int k = 0; k < g->node[i].n_out; k++) {
             int32_t v = g->node[i].out[k];
@@ -161,6 +154,8 @@ static enum tsr_status sort_nodes(struct tsr_graph *g, struct tsr_error *err)
                           g->node[stuck].op_type);
         goto done;
     }
+    if (moved)
+        TSR_GO(status, done, tsr_graph_warn(g, err, "the model's nodes are not in an order in which they can run; they were sorted"));
     if (n != 0) memcpy(g->node, sorted, n * sizeof *sorted);
     for (size_t i = 0; i < n; i++)
         for (int k = 0; k < g->node[i].n_out; k++)
@@ -191,6 +186,7 @@ static void mark_trainable(struct tsr_graph *g)
 enum tsr_status tsr_graph_finish(struct tsr_graph *g, struct tsr_error *err)
 {
     if (g->n_output == 0) return tsr_fail(err, TSR_E_CORRUPT, "the model has no outputs");
+    TSR_TRY(tsr_opset_settle(g, err));
     TSR_TRY(resolve(g, err));
     TSR_TRY(link_producers(g, err));
     TSR_TRY(sort_nodes(g, err));

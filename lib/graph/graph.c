@@ -3,6 +3,7 @@
 #include "base/mem.h"
 #include "graph/index.h"
 
+#include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -35,6 +36,7 @@ void tsr_graph_free(struct tsr_graph *g)
         tsr_free(g->meta_key[i]);
         tsr_free(g->meta_value[i]);
     }
+    for (size_t i = 0; i < g->n_warning; i++) tsr_free(g->warning[i]);
     tsr_index_free(g->index);
     tsr_free(g->value);
     tsr_free(g->node);
@@ -43,6 +45,7 @@ void tsr_graph_free(struct tsr_graph *g)
     tsr_free(g->opset);
     tsr_free(g->meta_key);
     tsr_free(g->meta_value);
+    tsr_free(g->warning);
     tsr_free(g->name);
     tsr_free(g->producer);
     tsr_free(g);
@@ -80,6 +83,24 @@ enum tsr_status tsr_graph_meta(struct tsr_graph *g, const char *key, const char 
     }
     g->meta_key[g->n_meta] = k;
     g->meta_value[g->n_meta++] = v;
+    return TSR_OK;
+}
+
+enum tsr_status tsr_graph_warn(struct tsr_graph *g, struct tsr_error *err, const char *format, ...)
+{
+    struct tsr_error text; /* the same length, and control characters removed alike */
+    char line[sizeof text.message];
+    va_list ap;
+    va_start(ap, format);
+    (void)vsnprintf(line, sizeof line, format, ap);
+    va_end(ap);
+    (void)tsr_fail(&text, TSR_OK, "%s", line);
+    for (size_t i = 0; i < g->n_warning; i++)
+        if (strcmp(g->warning[i], text.message) == 0) return TSR_OK;
+    if (g->n_warning >= TSR_GRAPH_WARNINGS) return TSR_OK;
+    TSR_TRY(tsr_grow(&g->warning, &g->cap_warning, g->n_warning + 1, sizeof *g->warning, err));
+    TSR_TRY(copy_string(&g->warning[g->n_warning], text.message, err));
+    g->n_warning++;
     return TSR_OK;
 }
 

@@ -39,6 +39,9 @@ struct tsr_graph {
     char **meta_key, **meta_value; /* metadata_props */
     size_t n_meta, cap_meta_key, cap_meta_value;
     struct tsr_index *index; /* value names */
+    size_t dense_bytes; /* that the importer made of sparse tensors: it has a limit */
+    char **warning; /* what is wrong with the file though its meaning is clear: whole sentences */
+    size_t n_warning, cap_warning;
 };
 
 enum tsr_status tsr_graph_new(struct tsr_graph **out, struct tsr_error *err) TSR_MUST_USE;
@@ -48,6 +51,10 @@ enum tsr_status tsr_graph_opset(struct tsr_graph *g, const char *domain, int64_t
                                 struct tsr_error *err) TSR_MUST_USE;
 enum tsr_status tsr_graph_meta(struct tsr_graph *g, const char *key, const char *value,
                                struct tsr_error *err) TSR_MUST_USE;
+/* Notes a warning, once; beyond TSR_GRAPH_WARNINGS they are dropped. */
+#define TSR_GRAPH_WARNINGS 32
+enum tsr_status tsr_graph_warn(struct tsr_graph *g, struct tsr_error *err, const char *format, ...) TSR_MUST_USE
+    TSR_PRINTF(3, 4);
 /* The value of that name, made where it is new. `name` "" gives -1 (absent). */
 enum tsr_status tsr_graph_value(struct tsr_graph *g, const char *name, int32_t *id,
                                 struct tsr_error *err) TSR_MUST_USE;
@@ -78,8 +85,8 @@ enum tsr_status tsr_graph_attr_strings(struct tsr_graph *g, const char *name, co
 /* Takes over the reference held by *t. */
 enum tsr_status tsr_graph_attr_tensor(struct tsr_graph *g, const char *name, struct tsr_tensor *t, struct tsr_error *err) TSR_MUST_USE;
 
-/* Makes the graph runnable: resolves operators and opset versions, orders the nodes, marks the
- * trainable parameters (floating-point initialisers of rank >= 1 that some node takes in a
+/* Makes the graph runnable: resolves operators and opset versions (graph/opset.h), orders the
+ * nodes, marks the trainable parameters (floating-point initialisers of rank >= 1 that some node takes in a
  * place its operator names as a parameter) and checks that every name is produced once, that
  * nothing dangles and that there is no cycle.
  * TSR_E_UNSUPPORTED: unknown operators (all of them are named); TSR_E_CORRUPT: the rest. */

@@ -3,6 +3,7 @@
 #include "base/mem.h"
 #include "graph/session_impl.h"
 
+#include <stdio.h>
 #include <string.h>
 
 static void *zeroed(size_t n, size_t size, bool *ok)
@@ -104,11 +105,17 @@ void tsr_session_set_training(struct tsr_session *s, bool training, bool train_s
 
 static bool same_symbol(const char *a, const char *b) { return a != NULL && b != NULL && strcmp(a, b) == 0; }
 
-/* A symbolic dimension has one size in a run: compare with the inputs given so far. */
+/* A symbolic dimension has one size in a run: compare with the tensor itself and with the inputs given
+ * so far. */
 static enum tsr_status check_symbols(const struct tsr_session *s, int32_t id, const struct tsr_tensor *t,
                                      struct tsr_error *err)
 {
     const struct tsr_value *v = &s->g->value[id];
+    for (int a = 0; a < v->shape.rank; a++)
+        for (int b = 0; b < a; b++)
+            if (same_symbol(v->dim_name[a], v->dim_name[b]) && t->shape.dim[a] != t->shape.dim[b])
+                return tsr_fail(err, TSR_E_MISMATCH, "input '%s' has both %lld and %lld for the dimension '%s'", v->name,
+                                (long long)t->shape.dim[b], (long long)t->shape.dim[a], v->dim_name[a]);
     for (size_t i = 0; i < s->g->n_input; i++) {
         int32_t o = s->g->input[i];
         const struct tsr_value *w = &s->g->value[o];
@@ -259,6 +266,26 @@ static enum tsr_status run_view(struct tsr_session *s, const struct tsr_node *no
     return TSR_OK;
 }
 
+/* Adds what the node was given to the message: " (given 'x' float32[2,3], 'w' float32[4])". */
+static void name_inputs(const struct tsr_session *s, const struct tsr_node *node, struct tsr_error *err)
+{
+    if (err == NULL || node->n_in == 0) return;
+    char shape[TSR_SHAPE_TEXT], text[sizeof err->message];
+    size_t n = 0, left = sizeof err->message - 1 - strlen(err->message);
+    for (int k = 0; k < node->n_in; k++) {
+        int32_t v = node->in[k];
+        if (v < 0) continue;
+        int m = snprintf(text + n, sizeof text - n, "%s'%.80s' %s%s", n == 0 ? " (given " : ", ", s->g->value[v].name,
+                         tsr_dtype_name(s->value[v].dtype), tsr_shape_text(&s->value[v].shape, shape, sizeof shape));
+        if (m < 0 || n + (size_t)m + 1 > left || n + (size_t)m >= sizeof text) break; /* whole entries only */
+        n += (size_t)m;
+    }
+    if (n == 0) return;
+    text[n] = '\0';
+    struct tsr_error before = *err;
+    (void)tsr_fail(err, before.status, "%s%s)", before.message, text);
+}
+
 static enum tsr_status run_node(struct tsr_session *s, size_t i, struct tsr_error *err)
 {
     const struct tsr_node *node = &s->g->node[i];
@@ -281,7 +308,9 @@ static enum tsr_status run_node(struct tsr_session *s, size_t i, struct tsr_erro
     enum tsr_dtype narrow;
     enum tsr_status status;
     TSR_GO(status, done, widen(s, node, &narrow, err));
-    TSR_GO(status, done, node->op->infer(&ctx));
+    status = node->op->infer(&ctx);
+    if (status != TSR_OK && status != TSR_E_NOMEM) name_inputs(s, node, err);
+    if (status != TSR_OK) goto done;
     if (node->op->flags & TSR_OP_VIEW) {
         TSR_GO(status, done, run_view(s, node, err));
     } else {

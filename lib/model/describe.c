@@ -81,6 +81,8 @@ static enum tsr_status fill(const struct tsr_graph *g, bool *varies, struct tsr_
     TSR_TRY(tsr_json_set_array(j, "outputs", &part, err));
     TSR_TRY(set_values(g, g->output, g->n_output, part, err));
     TSR_TRY(tsr_json_set_object(j, "operators", &operators, err));
+    TSR_TRY(tsr_json_set_array(j, "warnings", &part, err));
+    for (size_t i = 0; i < g->n_warning; i++) TSR_TRY(tsr_json_set_string(part, NULL, g->warning[i], err));
     TSR_TRY(tsr_json_set_array(j, "layers", &part, err));
     return set_layers(g, varies, part, operators, err);
 }

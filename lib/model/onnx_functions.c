@@ -9,6 +9,7 @@
 #define MAX_CALL_DEPTH 32
 #define MAX_NODES 4000000
 #define MAX_CALLS 100000
+#define MAX_COPIED ((size_t)1 << 30) /* bytes of tensors in attributes: each call has its own */
 
 struct inliner {
     const Tsr__Onnx__Function **sorted; /* the model's functions, by name */
@@ -16,6 +17,7 @@ struct inliner {
     struct tsr_graph *g;
     struct tsr_onnx_files *files;
     size_t calls; /* numbers the copies of local names */
+    size_t copied;
 };
 
 /* The call being expanded. Its own names and attributes are already those of the graph. */
@@ -95,6 +97,18 @@ static const Tsr__Onnx__Attribute *resolve(const struct frame *at, const char *r
     return NULL;
 }
 
+/* The version of the domain that the function was written for; 0: as the model says. */
+static int opset_of(const struct frame *at, const char *domain)
+{
+    if (domain == NULL || strcmp(domain, "ai.onnx") == 0) domain = "";
+    for (size_t i = 0; at != NULL && i < at->f->n_opset_import; i++) {
+        const Tsr__Onnx__OperatorSet *o = at->f->opset_import[i];
+        const char *has = o->domain != NULL && strcmp(o->domain, "ai.onnx") != 0 ? o->domain : "";
+        if (strcmp(has, domain) == 0 && o->version > 0 && o->version < 1000) return (int)o->version;
+    }
+    return 0;
+}
+
 static enum tsr_status walk(struct inliner *in, Tsr__Onnx__Node **nodes, size_t n, const struct frame *at,
                             struct tsr_error *err);
 
@@ -122,6 +136,7 @@ static enum tsr_status add_copy(struct inliner *in, const Tsr__Onnx__Node *node,
         attr[copy.n_attribute] = *from;
         attr[copy.n_attribute].name = node->attribute[i]->name;
         list[copy.n_attribute] = &attr[copy.n_attribute];
+        in->copied += at != NULL && from->t != NULL ? protobuf_c_message_get_packed_size(&from->t->base) : 0;
         copy.n_attribute++;
     }
     TSR_GO(status, done, rename_all(at, node->n_input, node->input, &input, err));
@@ -140,8 +155,12 @@ static enum tsr_status add_copy(struct inliner *in, const Tsr__Onnx__Node *node,
     } else if (in->g->n_node >= MAX_NODES) {
         status = tsr_fail(err, TSR_E_LIMIT, "the model has more than %d nodes once its functions are expanded",
                           MAX_NODES);
+    } else if (in->copied > MAX_COPIED) {
+        status = tsr_fail(err, TSR_E_LIMIT, "the constants in the model's functions take more than %zu MiB once they are expanded",
+                          MAX_COPIED >> 20);
     } else {
         status = tsr_onnx_add_node(in->g, &copy, in->files, err);
+        if (status == TSR_OK) in->g->node[in->g->n_node - 1].opset = opset_of(at, node->domain);
     }
 done:
     free_all(input, node->n_input);

@@ -7,7 +7,7 @@
 
 #include <string.h>
 
-enum proto_attr { PA_FLOAT = 1, PA_INT, PA_STRING, PA_TENSOR, PA_GRAPH, PA_FLOATS, PA_INTS, PA_STRINGS, PA_TENSORS, PA_GRAPHS };
+enum proto_attr { PA_FLOAT = 1, PA_INT, PA_STRING, PA_TENSOR, PA_GRAPH, PA_FLOATS, PA_INTS, PA_STRINGS, PA_TENSORS, PA_GRAPHS, PA_SPARSE };
 
 /* Files of the first IR versions leave the type out; the field that is there tells. */
 static int attr_type(const Tsr__Onnx__Attribute *m)
@@ -18,6 +18,7 @@ static int attr_type(const Tsr__Onnx__Attribute *m)
     if (m->has_s) return PA_STRING;
     if (m->t != NULL) return PA_TENSOR;
     if (m->g != NULL) return PA_GRAPH;
+    if (m->sparse_tensor != NULL) return PA_SPARSE;
     if (m->n_floats > 0) return PA_FLOATS;
     if (m->n_strings > 0) return PA_STRINGS;
     return PA_INTS;
@@ -72,11 +73,16 @@ static enum tsr_status add_attr(struct tsr_graph *g, Tsr__Onnx__Attribute *m, st
         if (m->t == NULL) return tsr_fail(err, TSR_E_CORRUPT, "attribute '%s' is a tensor without one", name);
         TSR_TRY(tsr_onnx_tensor(m->t, false, files, &t, err));
         return tsr_graph_attr_tensor(g, name, &t, err);
+    case PA_SPARSE:
+        if (m->sparse_tensor == NULL) return tsr_fail(err, TSR_E_CORRUPT, "attribute '%s' is a sparse tensor without one", name);
+        const char *own;
+        TSR_TRY(tsr_onnx_sparse(g, m->sparse_tensor, files, &own, &t, err));
+        return tsr_graph_attr_tensor(g, strcmp(name, "sparse_value") == 0 ? "value" : name, &t, err); /* of Constant */
     case PA_GRAPH:
     case PA_GRAPHS:
         return tsr_fail(err, TSR_E_UNSUPPORTED,
                         "attribute '%s' holds a graph; control flow (If, Loop, Scan) is not supported", name);
-    default: return tsr_fail(err, TSR_E_UNSUPPORTED, "attribute '%s' has the unknown type %d", name, attr_type(m));
+    default: return tsr_fail(err, TSR_E_UNSUPPORTED, "attribute '%s' has the unsupported type %d", name, attr_type(m));
     }
 }
 
@@ -134,9 +140,8 @@ static enum tsr_status declare(struct tsr_graph *g, const Tsr__Onnx__ValueInfo *
 static enum tsr_status fill_graph(struct tsr_graph *g, Tsr__Onnx__Model *m, struct tsr_onnx_files *files, struct tsr_error *err)
 {
     Tsr__Onnx__Graph *mg = m->graph;
-    if (mg->n_sparse_initializer > 0)
-        return tsr_fail(err, TSR_E_UNSUPPORTED, "the model has sparse initialisers; store them as dense tensors");
     g->ir_version = m->ir_version;
+    if (!m->has_ir_version) TSR_TRY(tsr_graph_warn(g, err, "the model does not say which version of the format it has"));
     g->name = tsr_strdup(mg->name != NULL ? mg->name : "");
     g->producer = tsr_strdup(m->producer_name != NULL ? m->producer_name : "");
     if (g->name == NULL || g->producer == NULL) return tsr_nomem(err, 64);
@@ -151,6 +156,12 @@ static enum tsr_status fill_graph(struct tsr_graph *g, Tsr__Onnx__Model *m, stru
         struct tsr_tensor t;
         TSR_TRY(tsr_onnx_tensor(mg->initializer[i], true, files, &t, err));
         TSR_TRY(tsr_graph_add_init(g, mg->initializer[i]->name != NULL ? mg->initializer[i]->name : "", &t, err));
+    }
+    for (size_t i = 0; i < mg->n_sparse_initializer; i++) {
+        struct tsr_tensor t;
+        const char *name;
+        TSR_TRY(tsr_onnx_sparse(g, mg->sparse_initializer[i], files, &name, &t, err));
+        TSR_TRY(tsr_graph_add_init(g, name, &t, err));
     }
     for (size_t i = 0; i < mg->n_input; i++) TSR_TRY(declare(g, mg->input[i], true, err));
     if (m->n_functions > 0) {
@@ -189,11 +200,11 @@ static enum tsr_status parse(struct tsr_onnx_message *bytes, ProtobufCAllocator 
         join(bytes, g);
         m->graph = g;
     }
-    if (m != NULL && m->graph != NULL && m->n_opset_import > 0) return TSR_OK;
+    if (m != NULL && m->graph != NULL) return TSR_OK;
     if (*failed) return tsr_nomem(err, n);
     if (m == NULL || (g == NULL && bytes->has_graph))
         return tsr_fail(err, TSR_E_FORMAT, "'%s' is not an ONNX model", name);
-    return tsr_fail(err, TSR_E_FORMAT, "'%s' is not an ONNX model: it has no graph or no operator set", name);
+    return tsr_fail(err, TSR_E_FORMAT, "'%s' is not an ONNX model: it has no graph", name);
 }
 
 static enum tsr_status load(struct tsr_source *src, const char *name, const char *folder, struct tsr_graph **out,

@@ -45,6 +45,10 @@ void tsr_onnx_files_release(struct tsr_onnx_files *files);
 enum tsr_status tsr_onnx_tensor(Tsr__Onnx__Tensor *m, bool take, struct tsr_onnx_files *files, struct tsr_tensor *out,
                                 struct tsr_error *err) TSR_MUST_USE;
 
+/* The same for a sparse one, made dense; *name (borrowed) is the tensor's. */
+enum tsr_status tsr_onnx_sparse(struct tsr_graph *g, Tsr__Onnx__SparseTensor *m, struct tsr_onnx_files *files, const char **name,
+                                struct tsr_tensor *out, struct tsr_error *err) TSR_MUST_USE;
+
 /* Replaces calls of the model's own functions by their nodes. */
 enum tsr_status tsr_onnx_inline(Tsr__Onnx__Model *m, struct tsr_graph *g, struct tsr_onnx_files *files,
                                 struct tsr_error *err) TSR_MUST_USE;

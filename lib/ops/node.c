@@ -24,8 +24,9 @@ int64_t tsr_node_int(const struct tsr_node *node, const char *name, int64_t othe
 
 float tsr_node_float(const struct tsr_node *node, const char *name, float otherwise)
 {
-    const struct tsr_attr *a = typed(node, name, TSR_ATTR_FLOAT);
-    return a ? a->f : otherwise;
+    const struct tsr_attr *a = tsr_node_attr(node, name);
+    if (a && a->type == TSR_ATTR_INT) return (float)a->i; /* some exporters write 1 for 1.0 */
+    return a && a->type == TSR_ATTR_FLOAT ? a->f : otherwise;
 }
 
 const char *tsr_node_string(const struct tsr_node *node, const char *name, const char *otherwise)

@@ -17,7 +17,7 @@ static bool as_named(const char *name, enum tsr_status status)
     if (begins(name, "bad-empty") || begins(name, "bad-external-short") || begins(name, "bad-external-far"))
         return status == TSR_E_TRUNCATED;
     if (begins(name, "bad-external-missing")) return status == TSR_E_IO;
-    if (begins(name, "bad-text") || begins(name, "bad-no-graph") || begins(name, "bad-no-opset"))
+    if (begins(name, "bad-text") || begins(name, "bad-no-graph"))
         return status == TSR_E_FORMAT;
     return begins(name, "bad-") && (status == TSR_E_CORRUPT || status == TSR_E_LIMIT || status == TSR_E_FORMAT);
 }
@@ -70,11 +70,37 @@ START_TEST(fixtures)
         ck_assert(status == TSR_OK || (g == NULL && strstr(err.message, e->d_name) != NULL));
         if (status != TSR_OK && getenv("VERBOSE")) printf("%-34s %s\n", e->d_name, err.message);
         if (status == TSR_OK) round_trip(g, e->d_name);
+        if (status == TSR_OK)
+            ck_assert_msg((g->n_warning > 0) == begins(e->d_name, "good-warned-"), "%s: %zu warnings", e->d_name, g->n_warning);
         tsr_graph_free(g);
         seen++;
     }
     closedir(d);
     ck_assert_int_ge(seen, 60);
+}
+END_TEST
+
+static void warns(const char *name, int opset, const char *part)
+{
+    char path[200];
+    struct tsr_graph *g;
+    (void)snprintf(path, sizeof path, FIXTURES "/good-warned-%s.onnx", name);
+    OK(tsr_onnx_load(path, &g, &err));
+    ck_assert_uint_eq(g->n_warning, 1);
+    ck_assert_msg(strstr(g->warning[0], part) != NULL, "%s: '%s' lacks '%s'", name, g->warning[0], part);
+    ck_assert_int_eq(g->node[0].opset, opset);
+    tsr_graph_free(g);
+}
+
+START_TEST(warnings)
+{
+    warns("no-opset", 17, "read as version 17");
+    warns("no-version", 17, "version of the format");
+    warns("newer-operators", 20, "Gelu (20), HardSwish (14)");
+    warns("newer-form", 11, "newer ones, which are run as those say: Clip (11)");
+    warns("older-form", 10, "older ones have them, which are run as those say: Clip (10)");
+    warns("newest", 900, "version 900");
+    warns("order", 17, "sorted");
 }
 END_TEST
 
@@ -104,6 +130,11 @@ START_TEST(elements)
         static const int64_t want[] = {1, 2, 7};
         ck_assert_int_eq(tsr_load_i64(TSR_I4, init_of(g, "t22")->data, i), want[i]);
     }
+    tsr_graph_free(g);
+    OK(tsr_onnx_load(FIXTURES "/good-sparse-initialiser.onnx", &g, &err));
+    static const float w[] = {-2, 0, 3.5F, 0, 0, 1}, v[] = {-2, 0, 0, 0, 0, 1};
+    ck_assert_int_eq(memcmp(init_of(g, "w")->data, w, sizeof w), 0); /* values 1, -2, 3.5 at 5, 0, 2 */
+    ck_assert_int_eq(memcmp(init_of(g, "v")->data, v, sizeof v), 0); /* 1, -2 at (1,2), (0,0) */
     tsr_graph_free(g);
     OK(tsr_onnx_load(FIXTURES "/good-functions.onnx", &g, &err));
     ck_assert_uint_eq(g->n_node, 2);
@@ -192,8 +223,9 @@ static enum tsr_status load_and_save(const struct tsr_buf *model, struct tsr_err
 
 START_TEST(short_of_memory)
 {
-    static const char *const file[] = {"good-typed-fields", "good-functions", "good-external", "bad-cycle"};
-    for (size_t i = 0; i < 3; i++) {
+    static const char *const file[] = {"good-typed-fields", "good-functions", "good-external", "good-sparse-constant",
+                                       "good-warned-newer-form"};
+    for (size_t i = 0; i < sizeof file / sizeof *file; i++) {
         char path[200];
         (void)snprintf(path, sizeof path, FIXTURES "/%s.onnx", file[i]);
         struct tsr_buf b = slurp(path);
@@ -227,6 +259,6 @@ END_TEST
 
 int main(void)
 {
-    const TTest *const tests[] = {fixtures, elements, external, links, messages, short_of_memory, real_models};
+    const TTest *const tests[] = {fixtures, warnings, elements, external, links, messages, short_of_memory, real_models};
     return run_tests("onnx_fixtures", tests, sizeof tests / sizeof *tests);
 }

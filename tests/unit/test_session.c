@@ -178,6 +178,68 @@ START_TEST(inputs_are_checked)
 }
 END_TEST
 
+/* x [N,N,K] and w [K]: y = x + w. */
+static struct tsr_graph *square(void)
+{
+    struct tsr_graph *g;
+    OK(tsr_graph_new(&g, &err));
+    OK(tsr_graph_opset(g, "", 13, &err));
+    OK(tsr_graph_add_input(g, "x", TSR_F32, 3, (int64_t[]){-1, -1, -1}, (const char *[]){"N", "N", "K"}, &err));
+    OK(tsr_graph_add_input(g, "w", TSR_F32, 1, (int64_t[]){-1}, (const char *[]){"K"}, &err));
+    OK(tsr_graph_add_node(g, "Add", "", "sum", 2, (const char *[]){"x", "w"}, 1, (const char *[]){"y"}, &err));
+    OK(tsr_graph_add_output(g, "y", TSR_F32, -1, NULL, NULL, &err));
+    OK(tsr_graph_finish(g, &err));
+    return g;
+}
+
+static enum tsr_status give(struct tsr_session *s, int32_t id, int rank, const int64_t *dim)
+{
+    struct tsr_tensor x;
+    OK(tsr_tensor_zeros(&x, TSR_F32, rank, dim, &err));
+    enum tsr_status status = tsr_session_set_input(s, id, &x, &err);
+    tsr_tensor_release(&x);
+    return status;
+}
+
+START_TEST(symbols_have_one_size)
+{
+    struct tsr_graph *g = square();
+    struct tsr_session *s;
+    OK(tsr_session_new(g, NULL, &s, &err));
+    ck_assert_int_eq(give(s, g->input[0], 3, (int64_t[]){2, 3, 4}), TSR_E_MISMATCH);
+    ck_assert_str_eq(err.message, "input 'x' has both 2 and 3 for the dimension 'N'");
+    OK(give(s, g->input[0], 3, (int64_t[]){2, 2, 4}));
+    ck_assert_int_eq(give(s, g->input[1], 1, (int64_t[]){3}), TSR_E_MISMATCH);
+    ck_assert_str_eq(err.message, "input 'w' has 3 for the dimension 'K', but input 'x' has 4");
+    OK(give(s, g->input[1], 1, (int64_t[]){4}));
+    OK(tsr_session_run(s, g->output, 1, &err));
+    tsr_session_free(s);
+    tsr_graph_free(g);
+}
+END_TEST
+
+START_TEST(errors_name_what_was_given)
+{
+    struct tsr_graph *g;
+    struct tsr_session *s;
+    OK(tsr_graph_new(&g, &err));
+    OK(tsr_graph_opset(g, "", 13, &err));
+    OK(tsr_graph_add_input(g, "x", TSR_F32, -1, NULL, NULL, &err));
+    OK(tsr_graph_add_input(g, "w", TSR_F32, -1, NULL, NULL, &err));
+    OK(tsr_graph_add_node(g, "MatMul", "", "product", 2, (const char *[]){"x", "w"}, 1, (const char *[]){"y"}, &err));
+    OK(tsr_graph_add_output(g, "y", TSR_F32, -1, NULL, NULL, &err));
+    OK(tsr_graph_finish(g, &err));
+    OK(tsr_session_new(g, NULL, &s, &err));
+    OK(give(s, g->input[0], 2, (int64_t[]){2, 3}));
+    OK(give(s, g->input[1], 2, (int64_t[]){4, 5}));
+    ck_assert_int_eq(tsr_session_run(s, g->output, 1, &err), TSR_E_MISMATCH);
+    ck_assert_str_eq(err.message,
+                     "node 'product' (MatMul): [2,3] and [4,5] do not fit together (given 'x' float32[2,3], 'w' float32[4,5])");
+    tsr_session_free(s);
+    tsr_graph_free(g);
+}
+END_TEST
+
 int main(void)
 {
     Suite *s = suite_create("session");
@@ -187,6 +249,8 @@ int main(void)
     tcase_add_loop_test(t, gradients_of_whole_networks, 0, n);
     tcase_add_loop_test(t, recycling_changes_nothing, 0, n);
     tcase_add_test(t, inputs_are_checked);
+    tcase_add_test(t, symbols_have_one_size);
+    tcase_add_test(t, errors_name_what_was_given);
     suite_add_tcase(s, t);
     SRunner *r = srunner_create(s);
     srunner_run_all(r, CK_NORMAL);
