@@ -1,6 +1,7 @@
 #!/bin/sh
-# check-ort.sh [BUILD] - every network of the zoo with every form of input, and what else is given as
-# MODELS="a.onnx b.onnx", must load in ONNX Runtime and give our outputs to 1e-4. Needs node and the
+# check-ort.sh [BUILD] - every network of the zoo with every form of input, operators of the domain
+# com.microsoft (scripts/make-ort-models.c), and what else is given as MODELS="a.onnx b.onnx", must load
+# in ONNX Runtime and give our outputs to 1e-4. Needs node and the
 # package onnxruntime-node, found through NODE_PATH or in ORT_DIR/node_modules; says "skipped"
 # without them. `make check-ort` runs it.
 set -eu
@@ -23,6 +24,10 @@ for family in $families; do
         run "$family $form" "$work/m.onnx"
     done
 done
+mkdir "$work/ms"
+"$build/tools/make-ort-models" "$work/ms"
+for m in "$work"/ms/*.onnx; do run "com.microsoft_$(basename "$m" .onnx)" "$m"; done
+rm -r "$work/ms"
 for m in ${MODELS:-}; do run "$(echo "$m" | tr '/.' '__')" "$m"; done
 for m in "${TESSERA_SHARED:-$root/../shared}"/models/*/model.onnx; do
     test ! -f "$m" || run "shared_$(basename "${m%/*}")" "$m" "${m%/*}/input.npy"

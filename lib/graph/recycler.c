@@ -26,6 +26,7 @@ static void *get(void *self, size_t bytes)
     if (bytes > (SIZE_MAX >> 2)) return NULL;
     unsigned c = class_of(bytes);
     size_t size = class_bytes(c);
+    if (r->limit != 0 && (size > r->limit || r->live > r->limit - size)) return NULL;
     struct tsr_recycled *block = r->free_list[c];
     if (block != NULL) {
         r->free_list[c] = block->next;

@@ -10,6 +10,7 @@
 struct tsr_recycler {
     struct tsr_recycled *free_list[TSR_RECYCLER_CLASSES];
     size_t live, kept, peak; /* bytes handed out, kept in lists, most ever handed out */
+    size_t limit;            /* more live bytes than this are "short of memory"; 0: none */
     struct tsr_allocator allocator;
 };
 

@@ -23,6 +23,7 @@ enum tsr_status tsr_session_new(const struct tsr_graph *g, const struct tsr_sess
     if (options != NULL) s->opt = *options;
     s->keep_params = s->opt.training;
     tsr_recycler_init(&s->recycler);
+    s->recycler.limit = s->opt.max_bytes;
     size_t nv = g->n_value, nn = g->n_node, wide = 1;
     for (size_t i = 0; i < nn; i++) {
         if ((size_t)g->node[i].n_in > wide) wide = (size_t)g->node[i].n_in;
@@ -245,7 +246,7 @@ static enum tsr_status narrow_outputs(struct tsr_session *s, const struct tsr_no
                                       struct tsr_error *err)
 {
     for (int k = 0; k < node->n_out; k++) {
-        if (s->out[k].dtype != TSR_F32) continue;
+        if (s->out[k].dtype != TSR_F32) continue; /* also where the output is not wanted */
         struct tsr_tensor small;
         TSR_TRY(tsr_tensor_new(&small, narrow, &s->out[k].shape, &s->recycler.allocator, err));
         tsr_convert(narrow, small.data, TSR_F32, s->out[k].data, tsr_tensor_count(&small));
@@ -308,16 +309,14 @@ static enum tsr_status run_node(struct tsr_session *s, size_t i, struct tsr_erro
     enum tsr_dtype narrow;
     enum tsr_status status;
     TSR_GO(status, done, widen(s, node, &narrow, err));
-    status = node->op->infer(&ctx);
+    status = node->op->infer != NULL ? node->op->infer(&ctx) : TSR_OK;
+    bool computes = status == TSR_OK && !(node->op->flags & TSR_OP_VIEW);
+    if (computes && !(node->op->flags & TSR_OP_DYNAMIC)) TSR_GO(status, done, place_outputs(s, node, err));
+    if (computes) status = node->op->forward(&ctx);
     if (status != TSR_OK && status != TSR_E_NOMEM) name_inputs(s, node, err);
     if (status != TSR_OK) goto done;
-    if (node->op->flags & TSR_OP_VIEW) {
-        TSR_GO(status, done, run_view(s, node, err));
-    } else {
-        TSR_GO(status, done, place_outputs(s, node, err));
-        TSR_GO(status, done, node->op->forward(&ctx));
-        if (narrow != TSR_NONE) TSR_GO(status, done, narrow_outputs(s, node, narrow, err));
-    }
+    if (!computes) TSR_GO(status, done, run_view(s, node, err));
+    if (computes && narrow != TSR_NONE) TSR_GO(status, done, narrow_outputs(s, node, narrow, err));
     for (int k = 0; k < node->n_out; k++) {
         int32_t v = node->out[k];
         if (v < 0 || s->uses[v] == 0) {

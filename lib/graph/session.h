@@ -16,6 +16,7 @@ struct tsr_session_options {
     bool training;         /* keep what a backward pass needs */
     bool train_stats;      /* batch statistics in BatchNormalization, active Dropout */
     uint64_t seed;         /* of random operators */
+    size_t max_bytes;      /* of values and scratch memory at a time: beyond it TSR_E_NOMEM; 0: no limit */
 };
 
 /* options may be NULL. The graph is borrowed. */

@@ -24,6 +24,10 @@
     X(matmul) \
     X(matmul_nbits) \
     X(movement) \
+    X(ms_activation) \
+    X(ms_attention) \
+    X(ms_linear) \
+    X(ms_norm) \
     X(mvn) \
     X(norm) \
     X(pad) \

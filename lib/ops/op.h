@@ -45,8 +45,10 @@ enum {
     TSR_OP_INPLACE = 2, /* output 0 may be the memory of input 0 where type and size agree */
     TSR_OP_RANDOM = 4,  /* not a pure function of its inputs: never folded */
     TSR_OP_DATA_SHAPE = 8, /* infer() reads elements, not only shapes, of its inputs */
-    TSR_OP_WIDEN = 16 /* knows f32 and f64 only: the executor widens f16 and bf16 inputs to f32
+    TSR_OP_WIDEN = 16, /* knows f32 and f64 only: the executor widens f16 and bf16 inputs to f32
                          around it and narrows the f32 outputs back */
+    TSR_OP_DYNAMIC = 32 /* shapes follow from the computation: infer is NULL, and forward() makes the
+                         wanted outputs itself (tensors over ctx->alloc, or shared ones) */
 };
 
 struct tsr_op {
@@ -55,7 +57,7 @@ struct tsr_op {
     unsigned flags;
     int min_in, max_in; /* number of inputs; max_in < 0: any number */
     int max_out;
-    enum tsr_status (*infer)(struct tsr_op_ctx *ctx);
+    enum tsr_status (*infer)(struct tsr_op_ctx *ctx); /* NULL for TSR_OP_DYNAMIC only */
     enum tsr_status (*forward)(struct tsr_op_ctx *ctx);
     enum tsr_status (*backward)(struct tsr_op_ctx *ctx); /* NULL: not differentiable */
     /* Bit i set: input i is a parameter that training adjusts when it is an initialiser.

@@ -13,5 +13,5 @@ check-onnx: $(O)/tests/onnx_cases
 	@if test -d "$(ONNX_CASES)"; then $(O)/tests/onnx_cases "$(ONNX_CASES)" $(PART); \
 	 else echo "skipped: the operator tests of ONNX are not there (ONNX_CASES=DIR names their folder)"; fi
 
-check-ort: $(O)/bin/tessera-model $(O)/tools/run-onnx
+check-ort: $(O)/bin/tessera-model $(O)/tools/run-onnx $(O)/tools/make-ort-models
 	@scripts/check-ort.sh $(O)
