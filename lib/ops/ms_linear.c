@@ -3,6 +3,7 @@
 #include "ops/families.h"
 #include "ops/tape.h"
 
+#include <stdio.h>
 #include <string.h>
 
 /* ---- activations ---- */
@@ -23,10 +24,10 @@ static const struct activation {
 static const float *parameter(const struct tsr_node *node, int i, const char *name, float *room)
 {
     size_t n;
-    char full[32] = "activation_";
+    char full[32];
     const float *list = tsr_node_floats(node, "activation_params", &n);
     if (list && (size_t)i < n) return &list[i];
-    strcat(full, name);
+    (void)snprintf(full, sizeof full, "activation_%s", name);
     const struct tsr_attr *a = tsr_node_attr(node, full);
     if (!a && strcmp(name, "alpha") == 0) a = tsr_node_attr(node, "leaky_relu_alpha");
     if (!a || a->type != TSR_ATTR_FLOAT) return NULL;
