@@ -15,6 +15,7 @@ variants() {
     tessera-extract) echo model foreign views ;;
     tessera-decode) echo teach stitch ;;
     tessera-merge) echo stream files partial from ;;
+    tessera-drift) echo text html gate pipe ;;
     tessera-inspect) echo view json check export salvage model ;;
     *) echo all ;;
     esac
@@ -44,6 +45,12 @@ sample() {
     tessera-merge-from)
         token && two && tessera-merge teacher.tsr > before.tsr &&
             args="--from before.tsr other.tsr" files="before.tsr other.tsr" draws=no ;;
+    tessera-drift-text)
+        drifted && args="-y labels.npy teacher.tsr int8=int8.tsr" files="teacher.tsr int8.tsr" binary=no draws=no ;;
+    tessera-drift-html) drifted && args="--html teacher.tsr int8.tsr student.tsr" files=student.tsr binary=no draws=no ;;
+    tessera-drift-gate)
+        drifted && args="--tap --gate kl<=1 --gate top1>=0.5 teacher.tsr int8.tsr" files=int8.tsr binary=no draws=no ;;
+    tessera-drift-pipe) drifted && args="--json teacher.tsr -" input=student.tsr files=teacher.tsr binary=no draws=no ;;
     tessera-inspect-view) token && input=teacher.tsr binary=no output=no ;;
     tessera-inspect-json) token && args=--json input=teacher.tsr binary=no output=no ;;
     tessera-inspect-check) token && args=--check input=teacher.tsr binary=no output=no ;;
@@ -75,6 +82,10 @@ labels() {
     } > "$1"
 }
 two() { tessera-extract -m student.onnx ref.npy | tessera-encode > other.tsr; }
+drifted() {
+    token && need tessera-quantize && tessera-quantize --to int8 < teacher.tsr > int8.tsr &&
+        tessera-extract -m student.onnx ref.npy > student.tsr
+}
 token() {
     need tessera-extract tessera-encode && models && data &&
         tessera-extract -m teacher.onnx ref.npy | tessera-encode > teacher.tsr
