@@ -235,7 +235,7 @@ static void nll_moments(const struct tsr_target *t, double *var, double *var_ref
 
 static struct tsr_estimate plain(const struct tsr_target *t, int channel)
 {
-    const struct tsr_space *s = &t->space;
+    const struct tsr_vectors *s = &t->space;
     struct tsr_estimate e = {.measured = true, .error = NAN, .samples = (double)s->rows};
     double var, var_ref, cov;
     if (channel == PPL_COR || channel == PPL_DIFF) {

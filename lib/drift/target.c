@@ -63,10 +63,10 @@ static enum tsr_status init(struct tsr_target *t, const struct tsr_target_shape 
         TSR_TRY(tsr_histogram_init(&t->dp, err));
     }
     if (s->clustered) TSR_TRY(tsr_clusters_new(sizeof(struct parts) / sizeof(double), &t->clusters, err));
-    if (s->kind[0] == TSR_KIND_NONE) return tsr_space_init(&t->space, s->cols[0], s->cols[1], !s->apart, err);
+    if (s->kind[0] == TSR_KIND_NONE) return tsr_vectors_init(&t->space, s->cols[0], s->cols[1], !s->apart, err);
     t->space_kind = tsr_answer_space(s->kind[0], s->kind[1]);
     if (t->space_kind == TSR_SPACE_NONE) return TSR_OK;
-    TSR_TRY(tsr_space_init(&t->space, tsr_answer_width(s->kind[0], t->space_kind, s->cols[0]),
+    TSR_TRY(tsr_vectors_init(&t->space, tsr_answer_width(s->kind[0], t->space_kind, s->cols[0]),
                            tsr_answer_width(s->kind[1], t->space_kind, s->cols[1]), true, err));
     t->space.closed = t->space_kind != TSR_SPACE_VALUES;
     return TSR_OK;
@@ -96,7 +96,7 @@ void tsr_target_free(struct tsr_target *t)
     tsr_free(t->confusion);
     tsr_histogram_release(&t->kl);
     tsr_histogram_release(&t->dp);
-    tsr_space_release(&t->space);
+    tsr_vectors_release(&t->space);
     tsr_clusters_free(t->clusters);
     tsr_free(t);
 }
@@ -160,9 +160,9 @@ static enum tsr_status add_vectors(struct tsr_target *t, const struct tsr_target
                                    struct tsr_error *err)
 {
     bool layer = t->kind[0] == TSR_KIND_NONE;
-    struct tsr_space_row r;
+    struct tsr_vectors_row r;
     if (!layer && t->space_kind == TSR_SPACE_NONE) return TSR_OK;
-    TSR_TRY(tsr_space_add(&t->space, row->key, !row->view, layer ? row->ref : t->answer[0].vector,
+    TSR_TRY(tsr_vectors_add(&t->space, row->key, !row->view, layer ? row->ref : t->answer[0].vector,
                           layer ? row->x : t->answer[1].vector, &r, err));
     if (isnan(r.cosine)) return TSR_OK;
     p->a[TSR_CH_NOISE] = r.noise;
@@ -202,5 +202,5 @@ enum tsr_status tsr_target_finish(struct tsr_target *t, struct tsr_error *err)
 {
     tsr_target_settle(t);
     if (t->kind[0] != TSR_KIND_NONE && t->space_kind == TSR_SPACE_NONE) return TSR_OK;
-    return tsr_space_finish(&t->space, err);
+    return tsr_vectors_finish(&t->space, err);
 }

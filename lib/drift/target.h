@@ -1,13 +1,13 @@
 /* target.h - one thing that is compared, the outputs or a layer, between the reference and one
  * candidate: accumulators that rows are added to one pair at a time. Memory: what histogram.h,
- * space.h and the classes take; no number of rows makes it grow, but see clusters. */
+ * vectors.h and the classes take; no number of rows makes it grow, but see clusters. */
 #ifndef TSR_DRIFT_TARGET_H
 #define TSR_DRIFT_TARGET_H
 
 #include "drift/histogram.h"
 #include "drift/outputs.h"
 #include "drift/ratio.h"
-#include "drift/space.h"
+#include "drift/vectors.h"
 
 /* Means over rows; those from TSR_CH_NOISE on are of vectors, the others of outputs. */
 enum tsr_channel {
@@ -43,7 +43,7 @@ struct tsr_target {
     struct tsr_histogram kl, dp; /* of outputs with probabilities */
     uint64_t *class_rows, *class_agree; /* [classes]: by the reference's class */
     uint64_t *confusion; /* [classes, classes]: reference's by candidate's; NULL for too many classes */
-    struct tsr_space space;
+    struct tsr_vectors space;
     struct tsr_answer answer[2]; /* scratch */
     struct tsr_clusters *clusters; /* NULL: every row is a sample of its own */
 };

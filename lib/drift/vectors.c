@@ -1,11 +1,11 @@
-#include "drift/space.h"
+#include "drift/vectors.h"
 
 #include <math.h>
 #include <string.h>
 
-enum tsr_status tsr_space_init(struct tsr_space *s, size_t ref_cols, size_t cols, bool paired, struct tsr_error *err)
+enum tsr_status tsr_vectors_init(struct tsr_vectors *s, size_t ref_cols, size_t cols, bool paired, struct tsr_error *err)
 {
-    *s = (struct tsr_space){.cols = {ref_cols, cols}, .paired = paired && ref_cols == cols};
+    *s = (struct tsr_vectors){.cols = {ref_cols, cols}, .paired = paired && ref_cols == cols};
     s->exact = s->paired;
     tsr_sketch_init(&s->sketch, ref_cols, cols);
     if (!s->paired) return TSR_OK;
@@ -13,15 +13,15 @@ enum tsr_status tsr_space_init(struct tsr_space *s, size_t ref_cols, size_t cols
     return tsr_moments_init(&s->moments[1], (int64_t)cols, err);
 }
 
-void tsr_space_release(struct tsr_space *s)
+void tsr_vectors_release(struct tsr_vectors *s)
 {
     tsr_sketch_release(&s->sketch);
     tsr_moments_release(&s->moments[0]);
     tsr_moments_release(&s->moments[1]);
-    *s = (struct tsr_space){0};
+    *s = (struct tsr_vectors){0};
 }
 
-static void compare(const float *x, const float *y, size_t n, struct tsr_space_row *row)
+static void compare(const float *x, const float *y, size_t n, struct tsr_vectors_row *row)
 {
     double xx = 0, yy = 0, xy = 0, noise = 0;
     for (size_t i = 0; i < n; i++) {
@@ -33,13 +33,13 @@ static void compare(const float *x, const float *y, size_t n, struct tsr_space_r
     }
     double norm = sqrt(xx) * sqrt(yy), cosine = norm > 0 ? xy / norm : xx == yy;
     if (noise == 0 || cosine > 1) cosine = 1;
-    *row = (struct tsr_space_row){.signal = xx, .noise = noise, .cosine = cosine < -1 ? -1 : cosine};
+    *row = (struct tsr_vectors_row){.signal = xx, .noise = noise, .cosine = cosine < -1 ? -1 : cosine};
 }
 
-enum tsr_status tsr_space_add(struct tsr_space *s, const struct tsr_key *key, bool kept, const float *ref,
-                              const float *x, struct tsr_space_row *row, struct tsr_error *err)
+enum tsr_status tsr_vectors_add(struct tsr_vectors *s, const struct tsr_key *key, bool kept, const float *ref,
+                              const float *x, struct tsr_vectors_row *row, struct tsr_error *err)
 {
-    *row = (struct tsr_space_row){NAN, NAN, NAN};
+    *row = (struct tsr_vectors_row){NAN, NAN, NAN};
     s->rows++;
     if (s->paired) {
         compare(ref, x, s->cols[0], row);
@@ -51,7 +51,7 @@ enum tsr_status tsr_space_add(struct tsr_space *s, const struct tsr_key *key, bo
 }
 
 /* Equal vectors have these values by definition; rounding is not to hide it. */
-static void set_exact(struct tsr_space *s)
+static void set_exact(struct tsr_vectors *s)
 {
     if (s->alignment.rows > 0) {
         if (!isnan(s->alignment.cka)) s->alignment.cka = 1;
@@ -61,7 +61,7 @@ static void set_exact(struct tsr_space *s)
     s->gaussian = (struct tsr_gaussian){0};
 }
 
-enum tsr_status tsr_space_finish(struct tsr_space *s, struct tsr_error *err)
+enum tsr_status tsr_vectors_finish(struct tsr_vectors *s, struct tsr_error *err)
 {
     size_t slot[TSR_SKETCH_ROWS], n = s->sketch.rows;
     if (s->finished) return TSR_OK;
