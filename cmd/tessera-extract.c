@@ -96,10 +96,11 @@ static enum tsr_status pump(struct tsr_feed *feed, struct tsr_transmitter *t, st
 {
     struct tsr_tensor x[TSR_FEED_INPUTS];
     bool first = true;
+    int64_t rows = tsr_block_rows(tsr_feed_sample_bytes(feed));
     do {
         int64_t m;
         TSR_TRY(tsr_cli_poll(err));
-        enum tsr_status status = tsr_feed_next(feed, TSR_BLOCK_ROWS, x, &m, err);
+        enum tsr_status status = tsr_feed_next(feed, rows, x, &m, err);
         if (status == TSR_OK && m > 0)
             status = tsr_transmitter_block(t, x, feed->n_inputs, first && feed->ended, err);
         for (size_t k = 0; k < feed->n_inputs; k++) tsr_tensor_release(&x[k]);
@@ -202,7 +203,7 @@ static enum tsr_status emit(struct tsr_cli *cli, struct tsr_error *err)
     do {
         int64_t due = feed.count;
         TSR_GO(status, done, tsr_cli_poll(err));
-        TSR_GO(status, done, tsr_feed_next(&feed, TSR_BLOCK_ROWS, x, &m, err));
+        TSR_GO(status, done, tsr_feed_next(&feed, tsr_block_rows(tsr_feed_sample_bytes(&feed)), x, &m, err));
         /* As tsr_transmitter_block: by the first block where the number is not known before. */
         if (!begun) views.count = tsr_views_count(views.count, due > 0 ? due : m);
         int64_t rows = due > 0 ? due * (1 + (int64_t)views.count) : -1;

@@ -19,6 +19,7 @@
 #include "drift/ratio.h"
 #include "drift/report.h"
 #include "drift/target.h"
+#include "graph/batch.h"
 #include "graph/fuse.h"
 #include "graph/graph.h"
 #include "graph/head.h"

@@ -167,6 +167,14 @@ enum tsr_status tsr_feed_next(struct tsr_feed *feed, int64_t max, struct tsr_ten
     return TSR_OK;
 }
 
+size_t tsr_feed_sample_bytes(const struct tsr_feed *feed)
+{
+    size_t sum = 0;
+    for (size_t i = 0; i < feed->n_inputs; i++)
+        sum += tsr_dtype_bytes(feed->in[i].dtype, tsr_shape_count(&feed->in[i].shape));
+    return sum;
+}
+
 enum tsr_status tsr_feed_all(struct tsr_feed *feed, struct tsr_tensor *x, struct tsr_error *err)
 {
     struct tsr_tensor part;

@@ -37,6 +37,8 @@ void tsr_feed_close(struct tsr_feed *feed);
  * the end. feed->ended is true once nothing is left. */
 enum tsr_status tsr_feed_next(struct tsr_feed *feed, int64_t max, struct tsr_tensor *x, int64_t *m,
                               struct tsr_error *err) TSR_MUST_USE;
+/* Bytes of one sample, over all inputs. */
+size_t tsr_feed_sample_bytes(const struct tsr_feed *feed);
 /* Everything that is left, for one input. */
 enum tsr_status tsr_feed_all(struct tsr_feed *feed, struct tsr_tensor *x, struct tsr_error *err) TSR_MUST_USE;
 

@@ -3,6 +3,7 @@
 #include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 
 static atomic_long fail_countdown; /* 0: off; > 0: allocations that still succeed, plus one */
 
@@ -55,6 +56,20 @@ void *tsr_aligned(size_t bytes)
     rounded &= ~(size_t)63;
     return aligned_alloc(64, rounded ? rounded : 64);
 }
+
+void *tsr_reserve(size_t bytes)
+{
+    if (must_fail()) return NULL;
+    void *p = mmap(NULL, bytes, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+    return p != MAP_FAILED ? p : NULL;
+}
+
+bool tsr_commit(void *p, size_t bytes)
+{
+    return !must_fail() && mprotect(p, bytes, PROT_READ | PROT_WRITE) == 0;
+}
+
+void tsr_unreserve(void *p, size_t bytes) { (void)munmap(p, bytes); }
 
 enum tsr_status tsr_nomem(struct tsr_error *err, size_t bytes)
 {

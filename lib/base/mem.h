@@ -35,6 +35,13 @@ void tsr_free(void *p);
 /* 64-byte aligned block; release with tsr_free. */
 void *tsr_aligned(size_t bytes) TSR_MUST_USE;
 
+/* Address space without memory, page-aligned; NULL where the system gives none (a limit on it counts
+ * this as memory). tsr_commit makes whole pages of it readable, writable and zero; they take memory
+ * once they are touched. */
+void *tsr_reserve(size_t bytes) TSR_MUST_USE;
+bool tsr_commit(void *p, size_t bytes) TSR_MUST_USE;
+void tsr_unreserve(void *p, size_t bytes);
+
 /* Grows *p (elements of `size` bytes, *cap of them) so that it holds at least `need`, by
  * doubling. On failure nothing changes and the status is TSR_E_NOMEM. */
 enum tsr_status tsr_grow(void *p /* T ** */, size_t *cap, size_t need, size_t size,

@@ -339,6 +339,7 @@ static enum tsr_status rewrite(struct tsr_fuse *f, const struct tsr_graph *g, co
         f->keep[keep[i]] = true;
     }
     TSR_TRY(tsr_fuse_refresh(f));
+    TSR_TRY(tsr_fuse_fold(f));
     for (size_t i = 0; i < sizeof passes / sizeof *passes; i++) TSR_TRY(run_pass(f, passes[i]));
     drop_dead(f);
     TSR_TRY(tsr_graph_finish(f->g, f->err));

@@ -8,6 +8,7 @@
  *   both      LayerNormalization and Gelu spelt out; attention (scores, scale, mask, Softmax, with
  *             the transposes around it); MatMul + Add and Gemm with a following Relu;
  *             BatchNormalization with a following Relu or Gelu
+ *             what follows from constants alone is computed, up to 64 MiB of it
  *   inference BatchNormalization after Conv goes into the weights
  *
  * A chain is only fused where none of its inner values is to be kept. */

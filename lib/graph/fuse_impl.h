@@ -49,6 +49,9 @@ enum tsr_status tsr_fuse_commit(struct tsr_fuse *f, const struct tsr_node *old) 
 /* A new initialiser beside the value `like`; takes over *t. */
 enum tsr_status tsr_fuse_add(struct tsr_fuse *f, int32_t like, const char *suffix, struct tsr_tensor *t, int32_t *id) TSR_MUST_USE;
 
+/* What follows from constants alone, computed: before the passes, see fold.c. */
+enum tsr_status tsr_fuse_fold(struct tsr_fuse *f) TSR_MUST_USE;
+
 /* The passes: try to rewrite the pattern that ends at (or is anchored at) `node`; *done tells. */
 typedef enum tsr_status tsr_fuse_pass(struct tsr_fuse *f, const struct tsr_node *node, bool *done);
 tsr_fuse_pass tsr_fuse_layernorm, tsr_fuse_gelu, tsr_fuse_attention, tsr_fuse_linear, tsr_fuse_relu, tsr_fuse_batchnorm, tsr_fuse_activation;

@@ -1,21 +1,37 @@
-/* recycler.h - an allocator that keeps freed blocks for the next run of the same graph. Blocks
- * are rounded up to one of four sizes per power of two. Not thread-safe. */
+/* recycler.h - the allocator of a session: blocks that one node gives back serve the next one, and the
+ * next run. Not thread-safe.
+ *
+ * Small blocks are kept in lists by size. Large ones lie in one region of address space: a block goes
+ * into the smallest gap that holds it, neighbouring gaps are one gap, and only where none is large
+ * enough does the region grow. So what a run takes stays close to the most that it needs at once,
+ * whatever the sizes of its values. */
 #ifndef TSR_GRAPH_RECYCLER_H
 #define TSR_GRAPH_RECYCLER_H
 
 #include "tensor/tensor.h"
 
-#define TSR_RECYCLER_CLASSES 256
+#define TSR_RECYCLER_CLASSES 64
+
+struct tsr_gap {
+    size_t at, bytes;
+};
 
 struct tsr_recycler {
     struct tsr_recycled *free_list[TSR_RECYCLER_CLASSES];
-    size_t live, kept, peak; /* bytes handed out, kept in lists, most ever handed out */
-    size_t limit;            /* more live bytes than this are "short of memory"; 0: none */
+    char *base;               /* the region; NULL: none yet, or none to be had: then blocks are not kept */
+    bool asked;
+    size_t usable;            /* bytes of it that may be touched so far */
+    size_t top;               /* what lies behind was never used, or is free again */
+    struct tsr_gap *gap;      /* below top, by address, no two of them adjacent */
+    size_t n_gap, cap_gap;
+    size_t blocks;            /* handed out of the region */
+    size_t live;              /* bytes asked for and not given back */
+    size_t limit;             /* more of them than this are "short of memory"; 0: none */
     struct tsr_allocator allocator;
 };
 
 void tsr_recycler_init(struct tsr_recycler *r);
-/* Frees what is in the lists; blocks still handed out must have come back. */
+/* Frees what was kept; all blocks must have come back. */
 void tsr_recycler_release(struct tsr_recycler *r);
 
 #endif

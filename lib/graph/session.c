@@ -6,6 +6,30 @@
 #include <stdio.h>
 #include <string.h>
 
+/* Constants that nodes make are kept as long as they are this many bytes together; others are made
+ * anew in each run and let go after their last use. */
+#define MAX_FOLDED ((size_t)64 << 20)
+
+static void *get_value(void *self, size_t bytes)
+{
+    struct tsr_session *s = self;
+    void *p = s->recycler.allocator.get(&s->recycler, bytes);
+    if (p == NULL) return NULL;
+    s->live += bytes;
+    if (s->live > s->peak) s->peak = s->live;
+    return p;
+}
+
+static void put_value(void *self, void *block, size_t bytes)
+{
+    struct tsr_session *s = self;
+    s->live -= bytes;
+    s->recycler.allocator.put(&s->recycler, block, bytes);
+}
+
+/* What was folded outlives the session that made it. */
+static const struct tsr_allocator *values(const struct tsr_session *s) { return s->folding ? NULL : &s->alloc; }
+
 static void *zeroed(size_t n, size_t size, bool *ok)
 {
     void *p = tsr_calloc(n, size);
@@ -24,6 +48,7 @@ enum tsr_status tsr_session_new(const struct tsr_graph *g, const struct tsr_sess
     s->keep_params = s->opt.training;
     tsr_recycler_init(&s->recycler);
     s->recycler.limit = s->opt.max_bytes;
+    s->alloc = (struct tsr_allocator){get_value, put_value, s};
     size_t nv = g->n_value, nn = g->n_node, wide = 1;
     for (size_t i = 0; i < nn; i++) {
         if ((size_t)g->node[i].n_in > wide) wide = (size_t)g->node[i].n_in;
@@ -132,6 +157,33 @@ static enum tsr_status check_symbols(const struct tsr_session *s, int32_t id, co
     return TSR_OK;
 }
 
+/* Whether v is a constant that some node made. */
+static bool is_folded(const struct tsr_session *s, size_t v)
+{
+    return s->constant[v] && !s->g->value[v].is_init;
+}
+
+/* Bytes that the folded value v takes; a view takes none. */
+static size_t folded_bytes(const struct tsr_session *s, size_t v)
+{
+    const struct tsr_node *node = &s->g->node[s->g->value[v].producer];
+    return node->op->flags & TSR_OP_VIEW ? 0 : tsr_tensor_bytes(&s->value[v]);
+}
+
+static void drop_folded(struct tsr_session *s, size_t v)
+{
+    s->folded -= folded_bytes(s, v);
+    tsr_tensor_release(&s->value[v]);
+    s->constant[v] = false;
+}
+
+static void forget_folded(struct tsr_session *s)
+{
+    for (size_t v = 0; v < s->g->n_value; v++)
+        if (is_folded(s, v)) drop_folded(s, v);
+    s->planned = false;
+}
+
 enum tsr_status tsr_session_set_input(struct tsr_session *s, int32_t id, const struct tsr_tensor *t,
                                       struct tsr_error *err)
 {
@@ -149,34 +201,55 @@ enum tsr_status tsr_session_set_input(struct tsr_session *s, int32_t id, const s
     TSR_TRY(check_symbols(s, id, t, err));
     tsr_tensor_release(&s->value[id]);
     s->value[id] = tsr_tensor_share(t);
+    if (s->constant[id]) forget_folded(s); /* another value for what had one: what follows from it is void */
     s->constant[id] = false;
     s->given[id] = true;
     return TSR_OK;
 }
 
-/* Marks the nodes that the wanted values need, walking the (ordered) nodes backwards. */
-static enum tsr_status plan(struct tsr_session *s, const int32_t *want, size_t n_want, struct tsr_error *err)
+static bool known(const struct tsr_session *s, const struct tsr_node *node)
+{
+    for (int k = 0; k < node->n_out; k++) {
+        int32_t v = node->out[k];
+        if (v >= 0 && s->uses[v] > 0 && !s->constant[v]) return false;
+    }
+    return true;
+}
+
+/* Marks the nodes that the wanted values need, walking the (ordered) nodes backwards as far as to
+ * constants that are known; constants that led to those are let go. */
+static void mark_needed(struct tsr_session *s)
 {
     const struct tsr_graph *g = s->g;
-    if (s->planned && s->n_want == n_want && (n_want == 0 || memcmp(s->want, want, n_want * sizeof *want) == 0))
-        return TSR_OK;
-    int32_t *copy = tsr_memdup(want, n_want * sizeof *want);
-    if (copy == NULL) return tsr_nomem(err, n_want * sizeof *want);
-    tsr_free(s->want);
-    s->want = copy;
-    s->n_want = n_want;
     memset(s->uses, 0, g->n_value * sizeof *s->uses);
     memset(s->needed, 0, g->n_node * sizeof *s->needed);
-    for (size_t i = 0; i < n_want; i++) s->uses[want[i]]++;
+    for (size_t i = 0; i < s->n_want; i++) s->uses[s->want[i]]++;
     for (size_t i = g->n_node; i-- > 0;) {
         const struct tsr_node *node = &g->node[i];
         for (int k = 0; k < node->n_out; k++)
             if (node->out[k] >= 0 && s->uses[node->out[k]] > 0) s->needed[i] = true;
+        if (s->needed[i] && known(s, node)) s->needed[i] = false;
         if (!s->needed[i]) continue;
         for (int k = 0; k < node->n_in; k++)
             if (node->in[k] >= 0) s->uses[node->in[k]]++;
     }
+    for (size_t v = 0; v < g->n_value; v++)
+        if (is_folded(s, v) && s->uses[v] == 0) drop_folded(s, v);
     s->planned = true;
+}
+
+static enum tsr_status plan(struct tsr_session *s, const int32_t *want, size_t n_want, struct tsr_error *err)
+{
+    bool same = s->n_want == n_want && (n_want == 0 || (s->want != NULL && memcmp(s->want, want, n_want * sizeof *want) == 0));
+    if (s->planned && same) return TSR_OK;
+    if (!same) {
+        int32_t *copy = tsr_memdup(want, n_want * sizeof *want);
+        if (copy == NULL) return tsr_nomem(err, n_want * sizeof *want);
+        tsr_free(s->want);
+        s->want = copy;
+        s->n_want = n_want;
+    }
+    mark_needed(s);
     return TSR_OK;
 }
 
@@ -196,7 +269,7 @@ void tsr_session_fill_ctx(struct tsr_session *s, size_t i, struct tsr_op_ctx *ct
         .state = &s->node[i].state,
         .state_free = &s->node[i].state_free,
         .pool = s->opt.pool,
-        .alloc = &s->recycler.allocator,
+        .alloc = s->g->node[i].op->flags & TSR_OP_DYNAMIC ? &s->alloc : &s->recycler.allocator,
         .err = err,
     };
 }
@@ -221,7 +294,7 @@ static enum tsr_status place_outputs(struct tsr_session *s, const struct tsr_nod
             }
         }
         struct tsr_shape shape = o->shape;
-        TSR_TRY(tsr_tensor_new(o, o->dtype, &shape, &s->recycler.allocator, err));
+        TSR_TRY(tsr_tensor_new(o, o->dtype, &shape, values(s), err));
     }
     return TSR_OK;
 }
@@ -235,7 +308,7 @@ static enum tsr_status widen(struct tsr_session *s, const struct tsr_node *node,
     for (int k = 0; k < node->n_in; k++) {
         if (s->in[k] == NULL || !is_narrow(s->in[k]->dtype)) continue;
         *narrow = s->in[k]->dtype;
-        TSR_TRY(tsr_tensor_new(&s->wide_in[k], TSR_F32, &s->in[k]->shape, &s->recycler.allocator, err));
+        TSR_TRY(tsr_tensor_new(&s->wide_in[k], TSR_F32, &s->in[k]->shape, values(s), err));
         tsr_convert(TSR_F32, s->wide_in[k].data, *narrow, s->in[k]->data, tsr_tensor_count(s->in[k]));
         s->in[k] = &s->wide_in[k];
     }
@@ -248,7 +321,7 @@ static enum tsr_status narrow_outputs(struct tsr_session *s, const struct tsr_no
     for (int k = 0; k < node->n_out; k++) {
         if (s->out[k].dtype != TSR_F32) continue; /* also where the output is not wanted */
         struct tsr_tensor small;
-        TSR_TRY(tsr_tensor_new(&small, narrow, &s->out[k].shape, &s->recycler.allocator, err));
+        TSR_TRY(tsr_tensor_new(&small, narrow, &s->out[k].shape, values(s), err));
         tsr_convert(narrow, small.data, TSR_F32, s->out[k].data, tsr_tensor_count(&small));
         tsr_tensor_release(&s->out[k]);
         s->out[k] = small;
@@ -287,36 +360,36 @@ static void name_inputs(const struct tsr_session *s, const struct tsr_node *node
     (void)tsr_fail(err, before.status, "%s%s)", before.message, text);
 }
 
-static enum tsr_status run_node(struct tsr_session *s, size_t i, struct tsr_error *err)
+/* The node's inputs into s->in; *constant: all of them are. */
+static enum tsr_status gather_inputs(struct tsr_session *s, const struct tsr_node *node, bool *constant,
+                                     struct tsr_error *err)
 {
-    const struct tsr_node *node = &s->g->node[i];
-    struct tsr_op_ctx ctx;
-    bool constant = !(node->op->flags & TSR_OP_RANDOM);
+    *constant = !(node->op->flags & TSR_OP_RANDOM);
     for (int k = 0; k < node->n_in; k++) {
         int32_t v = node->in[k];
         s->in[k] = v < 0 ? NULL : &s->value[v];
         s->wide_in[k] = (struct tsr_tensor){0};
-        if (v >= 0 && !s->constant[v]) constant = false;
+        if (v >= 0 && !s->constant[v]) *constant = false;
         if (v >= 0 && s->value[v].dtype == TSR_NONE)
             return tsr_fail(err, TSR_E_USAGE, "input '%s' of the model was not given", s->g->value[v].name);
     }
-    for (int k = 0; k < node->n_out; k++) {
-        s->out[k] = (struct tsr_tensor){0};
-        s->want_out[k] = node->out[k] >= 0 && (s->uses[node->out[k]] > 0 || constant);
+    return TSR_OK;
+}
+
+/* Bytes of the outputs that infer() described; views take none. */
+static size_t output_bytes(const struct tsr_session *s, const struct tsr_node *node)
+{
+    size_t sum = 0, one;
+    for (int k = 0; k < node->n_out && !(node->op->flags & TSR_OP_VIEW); k++) {
+        one = s->out[k].dtype != TSR_NONE ? tsr_tensor_bytes(&s->out[k]) : 0;
+        if (!tsr_add_size(sum, one, &sum)) return SIZE_MAX;
     }
-    tsr_session_fill_ctx(s, i, &ctx, err);
-    release_saved(&s->node[i]);
-    enum tsr_dtype narrow;
-    enum tsr_status status;
-    TSR_GO(status, done, widen(s, node, &narrow, err));
-    status = node->op->infer != NULL ? node->op->infer(&ctx) : TSR_OK;
-    bool computes = status == TSR_OK && !(node->op->flags & TSR_OP_VIEW);
-    if (computes && !(node->op->flags & TSR_OP_DYNAMIC)) TSR_GO(status, done, place_outputs(s, node, err));
-    if (computes) status = node->op->forward(&ctx);
-    if (status != TSR_OK && status != TSR_E_NOMEM) name_inputs(s, node, err);
-    if (status != TSR_OK) goto done;
-    if (!computes) TSR_GO(status, done, run_view(s, node, err));
-    if (computes && narrow != TSR_NONE) TSR_GO(status, done, narrow_outputs(s, node, narrow, err));
+    return sum;
+}
+
+/* Moves the outputs to their values. */
+static void keep_outputs(struct tsr_session *s, const struct tsr_node *node, bool constant)
+{
     for (int k = 0; k < node->n_out; k++) {
         int32_t v = node->out[k];
         if (v < 0 || s->uses[v] == 0) {
@@ -325,17 +398,48 @@ static enum tsr_status run_node(struct tsr_session *s, size_t i, struct tsr_erro
         }
         tsr_tensor_release(&s->value[v]);
         s->value[v] = s->out[k];
-        s->constant[v] = constant;
+        s->constant[v] = constant && s->out[k].dtype != TSR_NONE;
         s->out[k] = (struct tsr_tensor){0};
+        if (!s->constant[v]) continue;
+        s->folded += folded_bytes(s, (size_t)v);
+        s->planned = false; /* what it was made of may not be needed any more */
     }
+}
+
+enum tsr_status tsr_session_run_node(struct tsr_session *s, size_t i, struct tsr_error *err)
+{
+    const struct tsr_node *node = &s->g->node[i];
+    struct tsr_op_ctx ctx;
+    bool constant;
+    enum tsr_dtype narrow;
+    enum tsr_status status;
+    TSR_TRY(gather_inputs(s, node, &constant, err));
+    for (int k = 0; k < node->n_out; k++) {
+        s->out[k] = (struct tsr_tensor){0};
+        s->want_out[k] = node->out[k] >= 0 && (s->uses[node->out[k]] > 0 || constant);
+    }
+    tsr_session_fill_ctx(s, i, &ctx, err);
+    release_saved(&s->node[i]);
+    TSR_GO(status, done, widen(s, node, &narrow, err));
+    status = node->op->infer != NULL ? node->op->infer(&ctx) : TSR_OK;
+    bool computes = status == TSR_OK && !(node->op->flags & TSR_OP_VIEW);
+    if (status == TSR_OK && constant && output_bytes(s, node) > MAX_FOLDED - s->folded) constant = false;
+    if (status == TSR_OK && s->folding && !constant) goto done;
+    if (computes && !(node->op->flags & TSR_OP_DYNAMIC)) TSR_GO(status, done, place_outputs(s, node, err));
+    if (computes) status = node->op->forward(&ctx);
+    if (status != TSR_OK && status != TSR_E_NOMEM) name_inputs(s, node, err);
+    if (status != TSR_OK) goto done;
+    if (!computes) TSR_GO(status, done, run_view(s, node, err));
+    if (computes && narrow != TSR_NONE) TSR_GO(status, done, narrow_outputs(s, node, narrow, err));
+    if (constant && output_bytes(s, node) > MAX_FOLDED - s->folded) constant = false; /* known only now */
+    keep_outputs(s, node, constant);
     s->node[i].ran = true;
 done:
     for (int k = 0; k < node->n_in; k++) tsr_tensor_release(&s->wide_in[k]);
-    if (status != TSR_OK)
-        for (int k = 0; k < node->n_out; k++) {
-            if (s->out[k].storage == NULL) s->out[k] = (struct tsr_tensor){0};
-            tsr_tensor_release(&s->out[k]);
-        }
+    for (int k = 0; k < node->n_out; k++) { /* nothing is left of them where all went well */
+        if (s->out[k].storage == NULL) s->out[k] = (struct tsr_tensor){0};
+        tsr_tensor_release(&s->out[k]);
+    }
     return status;
 }
 
@@ -353,13 +457,6 @@ static void forget(struct tsr_session *s)
     }
 }
 
-static bool all_constant(const struct tsr_session *s, const struct tsr_node *node)
-{
-    for (int k = 0; k < node->n_out; k++)
-        if (node->out[k] >= 0 && (!s->constant[node->out[k]] || s->value[node->out[k]].dtype == TSR_NONE)) return false;
-    return true;
-}
-
 enum tsr_status tsr_session_run(struct tsr_session *s, const int32_t *want, size_t n_want, struct tsr_error *err)
 {
     for (size_t i = 0; i < n_want; i++)
@@ -372,7 +469,7 @@ enum tsr_status tsr_session_run(struct tsr_session *s, const int32_t *want, size
     for (size_t i = 0; i < s->g->n_node; i++) {
         const struct tsr_node *node = &s->g->node[i];
         if (!s->needed[i]) continue;
-        if (!all_constant(s, node)) TSR_TRY(run_node(s, i, err));
+        TSR_TRY(tsr_session_run_node(s, i, err));
         for (int k = 0; k < node->n_in; k++) {
             int32_t v = node->in[k];
             if (v < 0 || --s->left[v] > 0 || s->opt.training) continue;

@@ -18,6 +18,10 @@ struct tsr_session {
     bool keep_params; /* made for training: initialisers that train are not constants */
     uint64_t runs;
     struct tsr_recycler recycler;
+    struct tsr_allocator alloc;     /* of values: counts, and asks the recycler */
+    size_t live, peak;              /* bytes of values: now, and the most in any run so far */
+    size_t folded;                  /* bytes of constants that nodes made */
+    bool folding;                   /* only what is constant runs, into plain memory: see fold.c */
     struct tsr_tensor *value; /* per value: what the run has; constants stay */
     bool *constant;           /* per value: known before any input */
     bool *given;              /* per value: set by tsr_session_set_input */
@@ -40,6 +44,9 @@ struct tsr_session {
     bool *want_out, *want_gin;
 };
 
+/* Runs one node whose inputs are there. While folding, nodes that are not constant, and those whose
+ * outputs would be too large to keep, are passed over. */
+enum tsr_status tsr_session_run_node(struct tsr_session *s, size_t node, struct tsr_error *err) TSR_MUST_USE;
 void tsr_session_fill_ctx(struct tsr_session *s, size_t node, struct tsr_op_ctx *ctx, struct tsr_error *err);
 
 #endif

@@ -32,8 +32,13 @@ static bool channels_first(const struct tsr_graph *g, int32_t v)
     return false;
 }
 
-static int sample_axis(const struct tsr_graph *g, int32_t value, const struct tsr_shape *s, int64_t batch)
+static int sample_axis(const struct tsr_graph *g, int32_t value, const struct tsr_shape *s,
+                       const struct tsr_shape *alone, int64_t batch)
 {
+    if (alone != NULL && batch > 1 && alone->rank == s->rank)
+        for (int i = 0; i < s->rank; i++)
+            if (s->dim[i] != alone->dim[i]) return s->dim[i] == batch ? i : -1;
+
     static const char *const recurrent[] = {"LSTM", "GRU", "RNN", NULL};
     int32_t p = g->value[value].producer;
     if (p >= 0 && one_of(g->node[p].op_type, recurrent) && tsr_node_int(&g->node[p], "layout", 0) == 0) {
@@ -46,10 +51,11 @@ static int sample_axis(const struct tsr_graph *g, int32_t value, const struct ts
 }
 
 enum tsr_status tsr_activation_axes(const struct tsr_graph *g, int32_t value, const struct tsr_shape *shape,
-                                    int64_t batch, struct tsr_activation_axes *axes, struct tsr_error *err)
+                                    const struct tsr_shape *alone, int64_t batch, struct tsr_activation_axes *axes,
+                                    struct tsr_error *err)
 {
     char text[TSR_SHAPE_TEXT];
-    axes->sample = sample_axis(g, value, shape, batch);
+    axes->sample = sample_axis(g, value, shape, alone, batch);
     axes->feature = channels_first(g, value) && shape->rank >= 2 && axes->sample == 0 ? 1 : shape->rank - 1;
     if (axes->sample < 0 || shape->rank < 1)
         return tsr_fail(err, TSR_E_MISMATCH, "'%s' of shape %s has no axis for the %lld samples of the batch",

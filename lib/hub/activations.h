@@ -13,9 +13,10 @@ struct tsr_activation_axes {
 /* Decides by the operator that made the value: the channel axis (1) behind convolutions,
  * poolings and normalisations of them, also through element-wise operators; the last axis
  * elsewhere. Recurrent outputs keep their samples in axis 2 (1 for Y_h), sequences laid out
- * time-first in axis 1: told by which axis has `batch` elements. TSR_E_MISMATCH where none has. */
+ * time-first in axis 1: told by which axis grew from `alone`, the shape for a single sample, to
+ * `batch` elements; alone NULL: by which has so many. TSR_E_MISMATCH where none has. */
 enum tsr_status tsr_activation_axes(const struct tsr_graph *g, int32_t value, const struct tsr_shape *shape,
-                                    int64_t batch, struct tsr_activation_axes *axes,
+                                    const struct tsr_shape *alone, int64_t batch, struct tsr_activation_axes *axes,
                                     struct tsr_error *err) TSR_MUST_USE;
 
 /* Width of the vectors: the size of the feature axis. */

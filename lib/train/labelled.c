@@ -1,6 +1,7 @@
 #include "train/labelled.h"
 
 #include "base/mem.h"
+#include "graph/batch.h"
 #include "graph/fuse.h"
 #include "graph/head.h"
 #include "train/loss.h"
@@ -250,25 +251,23 @@ done:
 enum tsr_status tsr_predict(const struct tsr_graph *g, int32_t value, const struct tsr_tensor *x, int64_t width,
                             struct tsr_pool *pool, float *out, struct tsr_error *err)
 {
-    enum { SLICE = 256 };
     struct tsr_session *s = NULL;
     struct tsr_graph *fused;
     struct tsr_session_options so = {.pool = pool};
     TSR_TRY(tsr_graph_fuse(g, &value, 1, 0, &fused, err));
-    int64_t n = x->shape.dim[0];
-    size_t bytes = n > 0 ? tsr_tensor_bytes(x) / (size_t)n : 0;
+    int64_t n = x->shape.dim[0], batch = 1;
     enum tsr_status status = tsr_session_new(fused, &so, &s, err);
-    for (int64_t at = 0; at < n && status == TSR_OK; at += SLICE) {
-        int64_t m = n - at < SLICE ? n - at : SLICE;
-        struct tsr_tensor part = {.dtype = x->dtype, .shape = x->shape, .data = (char *)x->data + bytes * (size_t)at};
-        part.shape.dim[0] = m;
-        TSR_GO(status, done, tsr_session_set_input(s, g->input[0], &part, err));
+    if (status == TSR_OK && n > 0) status = tsr_batch_choose(s, g, x, 1, &value, 1, &batch, err);
+    for (int64_t at = 0; at < n && status == TSR_OK; at += batch) {
+        int64_t m = n - at < batch ? n - at : batch;
+        struct tsr_tensor z;
+        TSR_GO(status, done, tsr_batch_input(s, g, g->input[0], x, at, m, err));
         TSR_GO(status, done, tsr_session_run(s, &value, 1, err));
-        const struct tsr_tensor *z = tsr_session_value(s, value);
-        if (tsr_tensor_count(z) != m * width || z->dtype != TSR_F32)
+        TSR_GO(status, done, tsr_batch_value(s, g, value, m, &z, err));
+        if (tsr_tensor_count(&z) != m * width || z.dtype != TSR_F32)
             status = tsr_fail(err, TSR_E_MISMATCH, "'%s' does not give %lld float32 numbers a sample",
                               g->value[value].name, (long long)width);
-        else memcpy(out + at * width, z->data, (size_t)(m * width) * sizeof *out);
+        else memcpy(out + at * width, z.data, (size_t)(m * width) * sizeof *out);
     }
 done:
     tsr_session_free(s);

@@ -35,3 +35,10 @@ uint32_t tsr_views_count(uint32_t views, int64_t refs)
     int64_t k = (views == TSR_VIEWS_RICH ? 64000 : 16000) / (refs > 0 ? refs : 1);
     return k < 8 ? 8 : k > 640 ? 640 : (uint32_t)k;
 }
+
+int64_t tsr_block_rows(size_t sample_bytes)
+{
+    const size_t most = (size_t)256 << 20; /* bytes of a block */
+    size_t rows = most / (sample_bytes > 0 ? sample_bytes : 1);
+    return rows < 1 ? 1 : rows < TSR_BLOCK_ROWS ? (int64_t)rows : TSR_BLOCK_ROWS;
+}

@@ -1,6 +1,7 @@
 #include "transfer/transmit.h"
 
 #include "base/mem.h"
+#include "graph/batch.h"
 #include "graph/fuse.h"
 #include "graph/head.h"
 #include "graph/session.h"
@@ -17,8 +18,8 @@
 #include <math.h>
 #include <string.h>
 
-#define BATCH 256
-#define GROUP_ROWS 16384 /* rows of views in one record */
+#define GROUP_ROWS 16384 /* rows of views in one record, */
+#define GROUP_BYTES ((int64_t)64 << 20) /* unless they would take more than this as float32 */
 
 struct layer {
     const char *name;
@@ -26,6 +27,7 @@ struct layer {
     struct tsr_samples *file;  /* foreign answers */
     int64_t width;             /* of a row; 0 until the first forward pass */
     struct tsr_shape shape;    /* of one sample, where rows are raw */
+    struct tsr_shape alone;    /* of the value for one sample; rank -1: not known */
     struct tsr_activation_axes axes;
     float *row;                /* GROUP_ROWS or a block of them */
     size_t room;
@@ -44,6 +46,7 @@ struct tsr_transmitter {
     size_t n_want;
     struct tsr_views views;
     bool began;
+    int64_t batch;             /* samples that run at once; 0: not chosen yet */
     int64_t block, first, rows_done;
     struct tsr_key *key;
 };
@@ -69,7 +72,7 @@ static enum tsr_status find_values(struct tsr_transmitter *t, struct tsr_error *
         if (id < 0)
             return tsr_fail(err, TSR_E_NOT_FOUND,
                             "the model has no tensor '%s'; tessera-inspect lists the names it has", name);
-        t->layer[t->n_layers++] = (struct layer){.id = id, .name = t->g->value[id].name};
+        t->layer[t->n_layers++] = (struct layer){.id = id, .alone.rank = -1, .name = t->g->value[id].name};
         t->want[t->n_want++] = id;
     }
     if (t->n_want == 0) return tsr_fail(err, TSR_E_USAGE, "neither outputs nor a layer was asked for");
@@ -157,13 +160,15 @@ static enum tsr_status keep_rows(struct tsr_transmitter *t, struct layer *l, boo
                                  struct tsr_error *err)
 {
     if (l->file != NULL) return read_rows(l, m, at, err);
-    const struct tsr_tensor *v = tsr_session_value(t->session, l->id);
+    struct tsr_tensor value;
+    const struct tsr_tensor *v = &value;
+    TSR_TRY(tsr_batch_value(t->session, t->g, l->id, m, &value, err));
     if (v->dtype != TSR_F32)
         return tsr_fail(err, TSR_E_UNSUPPORTED, "'%s' is %s; only float32 values can be extracted", l->name,
                         tsr_dtype_name(v->dtype));
     int64_t width = m > 0 ? tsr_tensor_count(v) / m : 0;
     if (pooled || v->shape.rank == 0 || v->shape.dim[0] != m) {
-        TSR_TRY(tsr_activation_axes(t->g, l->id, &v->shape, m, &l->axes, err));
+        TSR_TRY(tsr_activation_axes(t->g, l->id, &v->shape, &l->alone, m, &l->axes, err));
         width = tsr_activation_width(&v->shape, l->axes);
     } else {
         l->shape.rank = v->shape.rank - 1;
@@ -194,19 +199,26 @@ static enum tsr_status run_batch(struct tsr_transmitter *t, int64_t m, int64_t a
     return TSR_OK;
 }
 
+/* Runs one sample to see how many may run at once, and which axis of a value they take. */
+static enum tsr_status choose_batch(struct tsr_transmitter *t, const struct tsr_tensor *x, size_t n_inputs,
+                                    struct tsr_error *err)
+{
+    t->batch = TSR_BATCH_ROWS;
+    if (t->g == NULL) return TSR_OK;
+    TSR_TRY(tsr_batch_choose(t->session, t->g, x, n_inputs, t->want, t->n_want, &t->batch, err));
+    for (size_t i = 0; i < t->n_layers && tsr_batch_fixed(t->g) == 0; i++)
+        t->layer[i].alone = tsr_session_value(t->session, t->layer[i].id)->shape;
+    return TSR_OK;
+}
+
 static enum tsr_status run_refs(struct tsr_transmitter *t, const struct tsr_tensor *x, size_t n_inputs,
                                 struct tsr_error *err)
 {
     int64_t n = x[0].shape.dim[0];
-    for (int64_t at = 0; at < n; at += BATCH) {
-        int64_t m = n - at < BATCH ? n - at : BATCH;
-        for (size_t k = 0; k < n_inputs && t->g != NULL; k++) {
-            size_t each = tsr_tensor_bytes(&x[k]) / (size_t)n;
-            struct tsr_tensor part = {.dtype = x[k].dtype, .shape = x[k].shape,
-                                      .data = (char *)x[k].data + each * (size_t)at};
-            part.shape.dim[0] = m;
-            TSR_TRY(tsr_session_set_input(t->session, t->g->input[k], &part, err));
-        }
+    for (int64_t at = 0; at < n; at += t->batch) {
+        int64_t m = n - at < t->batch ? n - at : t->batch;
+        for (size_t k = 0; k < n_inputs && t->g != NULL; k++)
+            TSR_TRY(tsr_batch_input(t->session, t->g, t->g->input[k], &x[k], at, m, err));
         TSR_TRY(run_batch(t, m, at, true, err));
     }
     return TSR_OK;
@@ -364,14 +376,14 @@ static enum tsr_status run_views(struct tsr_transmitter *t, const struct tsr_ten
     size_t each = tsr_tensor_bytes(x) / (size_t)m;
     const struct tsr_view_block block = tsr_view_block(x, t->key);
     enum tsr_status status = TSR_OK;
-    for (int64_t at = 0; at < total && status == TSR_OK; at += BATCH) {
-        int64_t n = total - at < BATCH ? total - at : BATCH;
+    for (int64_t at = 0; at < total && status == TSR_OK; at += t->batch) {
+        int64_t n = total - at < t->batch ? total - at : t->batch;
         shape.dim[0] = n;
         TSR_TRY(tsr_tensor_new(&batch, x->dtype, &shape, NULL, err));
         for (int64_t i = 0; i < n; i++)
             tsr_view_row(&t->views, &block, (uint32_t)((at + i) % m), v0 + (uint32_t)((at + i) / m),
                          (char *)batch.data + each * (size_t)i);
-        if (t->g != NULL) status = tsr_session_set_input(t->session, t->g->input[0], &batch, err);
+        if (t->g != NULL) status = tsr_batch_input(t->session, t->g, t->g->input[0], &batch, 0, n, err);
         if (status == TSR_OK) status = run_batch(t, n, at, t->opt.view_activations, err);
         tsr_tensor_release(&batch);
     }
@@ -398,12 +410,24 @@ static enum tsr_status check_block(const struct tsr_transmitter *t, const struct
     return TSR_OK;
 }
 
+/* Views of m samples that one record holds. */
+static uint32_t view_group(const struct tsr_transmitter *t, int64_t m)
+{
+    int64_t widest = t->kind != TSR_KIND_NONE ? t->out.width : 1;
+    for (size_t i = 0; i < t->n_layers && t->opt.view_activations; i++)
+        if (t->layer[i].width > widest) widest = t->layer[i].width;
+    int64_t rows = GROUP_BYTES / ((int64_t)sizeof(float) * widest);
+    if (rows > GROUP_ROWS) rows = GROUP_ROWS;
+    return (uint32_t)(rows / m > 0 ? rows / m : 1);
+}
+
 enum tsr_status tsr_transmitter_block(struct tsr_transmitter *t, const struct tsr_tensor *x, size_t n_inputs,
                                       bool whole, struct tsr_error *err)
 {
     TSR_TRY(check_block(t, x, n_inputs, err));
     int64_t m = x[0].shape.dim[0];
     tsr_sample_keys(x, n_inputs, t->key);
+    if (t->batch == 0) TSR_TRY(choose_batch(t, x, n_inputs, err));
     TSR_TRY(run_refs(t, x, n_inputs, err));
     if (!t->began) {
         TSR_TRY(put_head(t, x, n_inputs, whole, err));
@@ -421,7 +445,7 @@ enum tsr_status tsr_transmitter_block(struct tsr_transmitter *t, const struct ts
     }
     TSR_TRY(put_rows(t, m, 0, 0, err));
     bool answers = t->kind != TSR_KIND_NONE || t->opt.view_activations;
-    uint32_t group = (uint32_t)(GROUP_ROWS / m > 0 ? GROUP_ROWS / m : 1);
+    uint32_t group = view_group(t, m);
     for (uint32_t v = 1; answers && v <= t->views.count; v += group) {
         uint32_t n = t->views.count - v + 1 < group ? t->views.count - v + 1 : group;
         TSR_TRY(run_views(t, x, v, n, err));

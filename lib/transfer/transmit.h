@@ -72,6 +72,10 @@ enum tsr_status tsr_emit_block(struct tsr_views *v, const struct tsr_tensor *x, 
  * order, its type name, rank, dimensions (as little-endian u64) and element bytes. */
 void tsr_sample_keys(const struct tsr_tensor *x, size_t n_inputs, struct tsr_key *key);
 
+/* Samples of that many bytes (over all inputs) that a block should hold: as many as may be, unless they
+ * are large. The views of a sample are made of its block, so whoever answers them cuts blocks alike. */
+int64_t tsr_block_rows(size_t sample_bytes);
+
 /* What `views` means for that many references: itself, or by their number. */
 uint32_t tsr_views_count(uint32_t views, int64_t refs);
 
