@@ -85,9 +85,14 @@ enum tsr_status tsr_session_new(const struct tsr_graph *g, const struct tsr_sess
     return TSR_OK;
 }
 
-static void release_saved(struct tsr_node_state *st)
+/* Where node i keeps what its backward pass needs. */
+static struct tsr_tensor *saved_of(struct tsr_session *s, size_t i) { return s->saved != NULL ? s->saved[i] : s->unsaved; }
+
+static void release_saved(struct tsr_session *s, size_t i)
 {
-    for (int i = 0; i < TSR_OP_MAX_SAVED; i++) tsr_tensor_release(&st->saved[i]);
+    struct tsr_tensor *t = saved_of(s, i);
+    for (int k = 0; k < TSR_OP_MAX_SAVED; k++)
+        if (t[k].dtype != TSR_NONE) tsr_tensor_release(&t[k]);
 }
 
 void tsr_session_free(struct tsr_session *s)
@@ -98,7 +103,7 @@ void tsr_session_free(struct tsr_session *s)
         if (s->grad != NULL) tsr_tensor_release(&s->grad[v]);
     }
     for (size_t i = 0; s->node != NULL && i < s->g->n_node; i++) {
-        release_saved(&s->node[i]);
+        release_saved(s, i);
         if (s->node[i].state_free != NULL) s->node[i].state_free(s->node[i].state);
     }
     tsr_recycler_release(&s->recycler);
@@ -106,6 +111,7 @@ void tsr_session_free(struct tsr_session *s)
     tsr_free(s->constant);
     tsr_free(s->given);
     tsr_free(s->node);
+    tsr_free(s->saved);
     tsr_free(s->needed);
     tsr_free(s->uses);
     tsr_free(s->left);
@@ -265,7 +271,7 @@ void tsr_session_fill_ctx(struct tsr_session *s, size_t i, struct tsr_op_ctx *ct
         .training = s->opt.training,
         .train_stats = s->opt.train_stats,
         .seed = s->opt.seed + s->runs * 0x9E3779B97F4A7C15u + i,
-        .saved = s->node[i].saved,
+        .saved = saved_of(s, i),
         .state = &s->node[i].state,
         .state_free = &s->node[i].state_free,
         .pool = s->opt.pool,
@@ -419,7 +425,7 @@ enum tsr_status tsr_session_run_node(struct tsr_session *s, size_t i, struct tsr
         s->want_out[k] = node->out[k] >= 0 && (s->uses[node->out[k]] > 0 || constant);
     }
     tsr_session_fill_ctx(s, i, &ctx, err);
-    release_saved(&s->node[i]);
+    release_saved(s, i);
     TSR_GO(status, done, widen(s, node, &narrow, err));
     status = node->op->infer != NULL ? node->op->infer(&ctx) : TSR_OK;
     bool computes = status == TSR_OK && !(node->op->flags & TSR_OP_VIEW);
@@ -453,7 +459,7 @@ static void forget(struct tsr_session *s)
     }
     for (size_t i = 0; i < s->g->n_node; i++) {
         s->node[i].ran = false;
-        release_saved(&s->node[i]);
+        if (s->saved != NULL) release_saved(s, i);
     }
 }
 
@@ -463,6 +469,10 @@ enum tsr_status tsr_session_run(struct tsr_session *s, const int32_t *want, size
         if (want[i] < 0 || (size_t)want[i] >= s->g->n_value)
             return tsr_fail(err, TSR_E_USAGE, "value %d is not in the graph", (int)want[i]);
     TSR_TRY(plan(s, want, n_want, err));
+    if (s->opt.training && s->saved == NULL) {
+        s->saved = tsr_calloc(s->g->n_node, sizeof *s->saved);
+        if (s->saved == NULL) return tsr_nomem(err, s->g->n_node * sizeof *s->saved);
+    }
     forget(s);
     s->runs++;
     memcpy(s->left, s->uses, s->g->n_value * sizeof *s->left);

@@ -6,7 +6,6 @@
 #include "graph/session.h"
 
 struct tsr_node_state {
-    struct tsr_tensor saved[TSR_OP_MAX_SAVED];
     void *state;
     void (*state_free)(void *);
     bool ran; /* in the last run */
@@ -26,6 +25,8 @@ struct tsr_session {
     bool *constant;           /* per value: known before any input */
     bool *given;              /* per value: set by tsr_session_set_input */
     struct tsr_node_state *node;
+    struct tsr_tensor (*saved)[TSR_OP_MAX_SAVED]; /* per node; made by the first run in training mode */
+    struct tsr_tensor unsaved[TSR_OP_MAX_SAVED];  /* what a node saves though nobody asked for it */
     /* The plan of the last wanted set. */
     int32_t *want;
     size_t n_want;
