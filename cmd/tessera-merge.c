@@ -5,7 +5,9 @@
 #include <string.h>
 #include <unistd.h>
 
-static const char *const rules[] = {"cclip", "huber", "mean", "median", "trim", "geomed", "fltrust", NULL};
+static const char *const rules[] = {"cclip", "huber", "mean", "median", "trim", "geomed", "fltrust", "spectral", "krum", "multikrum",
+                                    "bulyan", "nnm+mean", "nnm+median", "nnm+trim", "nnm+geomed", "nnm+cclip", "nnm+huber",
+                                    "nnm+krum", NULL};
 static const char *const kinds[] = {"both", "outputs", "hub", NULL};
 
 static struct {
@@ -18,9 +20,10 @@ static struct {
 
 static const struct tsr_option options[] = {
     TSR_CHOICE('R', "rule", "RULE", &set.rule, rules,
-               "cclip (default), huber, mean, median, trim, geomed or fltrust"),
+               "cclip (default), huber, mean, median, trim, geomed, fltrust or spectral; for up to 10000 contributors krum, "
+               "multikrum, bulyan, or nnm+RULE"),
     TSR_DOUBLE(0, "radius", "D", &set.radius, 1e-6, 2, "cclip: distance beyond which a row is pulled in (default: 0.75)"),
-    TSR_DOUBLE(0, "assume", "SHARE", &set.assume, 0, 0.499, "trim: share of hostile contributors to withstand (default: 0.3)"),
+    TSR_DOUBLE(0, "assume", "SHARE", &set.assume, 0, 0.499, "trim, spectral, krum and the like: share of hostile contributors to withstand (default: 0.3)"),
     TSR_INT(0, "iterations", "N", &set.iterations, 1, 1000, "huber, geomed: steps after the first centre (default: 4)"),
     TSR_DOUBLE(0, "scale", "S", &set.scale, 1e-18, 1e18, "usual size of regression outputs (default: 1)"),
     TSR_CHOICE(0, "only", "WHAT", &set.only, kinds, "outputs, hub: merge one of them; both (default)"),
@@ -100,8 +103,9 @@ static enum tsr_status load_roster(const char *path, struct tsr_roster *r, const
 static enum tsr_status settings(struct work *k, struct tsr_merge_options *o, const char *producer, struct tsr_error *err)
 {
     *o = tsr_merge_defaults();
-    o->rule = (struct tsr_merge_rule_options){(enum tsr_merge_rule)tsr_rule_of(rules[set.rule]), set.radius, set.assume,
-                                              set.iterations};
+    bool mix = strncmp(rules[set.rule], "nnm+", 4) == 0;
+    o->rule = (struct tsr_merge_rule_options){(enum tsr_merge_rule)tsr_rule_of(rules[set.rule] + (mix ? 4 : 0)), set.radius,
+                                              set.assume, set.iterations, mix};
     o->scale = set.scale;
     o->outputs = set.only != 2;
     o->hub = set.only != 1;
@@ -122,6 +126,8 @@ static enum tsr_status settings(struct work *k, struct tsr_merge_options *o, con
     o->stop = stopped;
     if (o->rule.rule == TSR_RULE_FLTRUST && set.from == NULL)
         return tsr_fail(err, TSR_E_USAGE, "the rule fltrust needs rows to trust: give them with --from FILE");
+    if (set.partial && tsr_rule_batch(&o->rule))
+        return tsr_fail(err, TSR_E_USAGE, "the rule %s needs all contributions at once: it makes no partial aggregates", rules[set.rule]);
     TSR_TRY(load_roster(set.allow, &k->allow, &o->allow, err));
     TSR_TRY(load_roster(set.weights, &k->weights, &o->weights, err));
     return load_roster(set.seen, &k->seen, &o->seen, err);

@@ -12,7 +12,7 @@
 const char *tsr_merge_fault_name(enum tsr_merge_fault fault)
 {
     static const char *const name[] = {"none", "unlisted", "weight",  "duplicate", "replay",   "round",
-                                       "time", "numbers",  "zero",    "record",    "mismatch", "empty"};
+                                       "time", "numbers",  "zero",    "record",    "mismatch", "outlier", "empty"};
     return name[fault];
 }
 

@@ -19,6 +19,7 @@ enum tsr_merge_fault {
     TSR_FAULT_ZERO,      /* a row without a direction */
     TSR_FAULT_RECORD,    /* a record is not as it must be */
     TSR_FAULT_MISMATCH,  /* other anchors, classes, samples or views than the rest */
+    TSR_FAULT_OUTLIER,   /* it stands out too much, says the rule */
     TSR_FAULT_EMPTY      /* nothing in it that could be merged */
 };
 /* "unlisted", "weight" ... Static storage. */

@@ -92,49 +92,57 @@ static void decode_row(const struct cursor *c, size_t row, float *x)
     }
 }
 
-static enum tsr_status add_row(struct tsr_merge *m, struct tsr_merge_plane *p, enum tsr_row_kind kind, const float *x,
-                               int64_t weight, enum tsr_embed_fault *fault, double *cosine, struct tsr_error *err)
-{
-    struct tsr_merge_look look = {0};
-    *fault = TSR_EMBED_FINE;
-    if (p->embed.kind == TSR_EMBED_DIRECTION) TSR_TRY(tsr_plane_add(p, 0, x, weight, &look, err));
-    if (!look.safe) {
-        float *y = m->row + p->embed.cols;
-        *fault = tsr_embed_row(&p->embed, kind, x, y);
-        if (*fault == TSR_EMBED_FINE) TSR_TRY(tsr_plane_add(p, 0, y, weight, &look, err));
-    }
-    *cosine = look.cosine;
-    return TSR_OK;
-}
-
-static enum tsr_status one_row(struct tsr_merge *m, struct tsr_merge_plane *p, const struct tsr_record *rec,
-                               const struct tsr_key *key, enum tsr_row_kind kind, const float *x, struct tsr_error *err)
+static enum tsr_merge_fault fault_of(enum tsr_embed_fault wrong)
 {
     static const enum tsr_merge_fault faults[] = {[TSR_EMBED_FINE] = TSR_FAULT_NONE, [TSR_EMBED_NAN] = TSR_FAULT_NUMBERS,
                                                   [TSR_EMBED_ZERO] = TSR_FAULT_ZERO, [TSR_EMBED_CLASS] = TSR_FAULT_RECORD};
+    return faults[wrong];
+}
+
+/* Adds a row. Most directions need no embedding: the row as it came is tried first where nothing but the sums
+ * is wanted. */
+static enum tsr_status add_row(struct tsr_merge *m, const struct tsr_key *key, enum tsr_row_kind kind, const float *x,
+                               int64_t weight, enum tsr_merge_fault *fault, double *cosine, struct tsr_error *err)
+{
+    struct tsr_merge_plane *p = &m->plane[0];
+    const struct tsr_merge_rule_options *o = &m->opt.rule;
+    float *y = m->row + p->embed.cols;
+    *fault = TSR_FAULT_NONE;
+    if (p->embed.kind == TSR_EMBED_DIRECTION && !tsr_rule_batch(o) && o->rule != TSR_RULE_SPECTRAL) {
+        struct tsr_merge_look look;
+        TSR_TRY(tsr_plane_add(p, 0, x, weight, &look, err));
+        *cosine = look.cosine;
+        if (look.safe) return TSR_OK;
+    }
+    *fault = fault_of(tsr_embed_row(&p->embed, kind, x, y));
+    if (*fault != TSR_FAULT_NONE) return TSR_OK;
+    return tsr_merge_add_rows(m, key, &(struct tsr_merge_row){0, 0, y, 0}, 1, weight, fault, cosine, err);
+}
+
+static enum tsr_status one_row(struct tsr_merge *m, const struct tsr_record *rec, const struct tsr_key *key,
+                               enum tsr_row_kind kind, const float *x, struct tsr_error *err)
+{
+    struct tsr_merge_plane *p = &m->plane[0];
     int64_t weight;
     if (m->loading) {
-        enum tsr_embed_fault wrong = tsr_embed_row(&p->embed, kind, x, m->row + p->embed.cols);
-        if (wrong != TSR_EMBED_FINE) return tsr_fail(err, TSR_E_CORRUPT, "the row to begin with has no direction");
-        tsr_plane_centre(p, 0, m->row + p->embed.cols);
+        float *y = m->row + p->embed.cols;
+        if (tsr_embed_row(&p->embed, kind, x, y) != TSR_EMBED_FINE)
+            return tsr_fail(err, TSR_E_CORRUPT, "the row to begin with has no direction");
+        tsr_plane_centre(p, 0, y);
         return TSR_OK;
     }
     enum tsr_merge_fault fault = tsr_merge_judge_key(m, key, &weight);
     bool fresh = true;
+    double cosine;
     if (fault == TSR_FAULT_NONE) TSR_TRY(tsr_roll_next(&m->roll, key, &fresh, err));
     if (!fresh) fault = TSR_FAULT_DUPLICATE;
+    if (fault == TSR_FAULT_NONE) TSR_TRY(add_row(m, key, kind, x, weight, &fault, &cosine, err));
     if (fault == TSR_FAULT_NONE) {
-        enum tsr_embed_fault wrong;
-        double cosine;
-        TSR_TRY(add_row(m, p, kind, x, weight, &wrong, &cosine, err));
-        fault = faults[wrong];
-        if (fault == TSR_FAULT_NONE) {
-            tsr_roll_count(&m->roll, weight);
-            m->segment_rows++;
-            m->segment_weight += weight;
-            m->segment_cosines += cosine;
-            return TSR_OK;
-        }
+        tsr_roll_count(&m->roll, weight);
+        m->segment_rows++;
+        m->segment_weight += weight;
+        m->segment_cosines += cosine;
+        return TSR_OK;
     }
     char name[2 * TSR_KEY_LEN + 1];
     tsr_hex(key->b, TSR_KEY_LEN, name);
@@ -188,7 +196,7 @@ static enum tsr_status walk(struct tsr_merge *m, struct tsr_stream *s, const str
     for (size_t i = 0; i < r->set.rows && status == TSR_OK; i++) {
         const float *x = at.x != NULL ? at.x + i * r->set.cols : m->row;
         if (at.x == NULL) decode_row(&at, i, m->row);
-        status = one_row(m, p, rec, &m->c.block[0].key[i], r->set.kind, x, err);
+        status = one_row(m, rec, &m->c.block[0].key[i], r->set.kind, x, err);
     }
     tsr_free(at.x);
     if (status == TSR_OK && m->opt.stop != NULL && m->opt.stop()) return tsr_fail(err, TSR_E_INTERRUPTED, "interrupted");

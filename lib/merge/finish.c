@@ -310,6 +310,7 @@ static enum tsr_status write_all(struct out *o, struct tsr_merge_report *r, stru
 {
     struct tsr_merge *m = o->m;
     size_t width = 1;
+    if (tsr_rule_batch(&m->opt.rule)) TSR_TRY(tsr_batch_run(&m->batch, &m->opt.rule, m->centred, m->plane, PLANES, err));
     for (int i = 0; i < PLANES; i++) {
         tsr_plane_settle(&m->plane[i]);
         if (m->plane[i].embed.width > width) width = m->plane[i].embed.width;

@@ -42,6 +42,29 @@ size_t tsr_merge_cell(const struct tsr_merge *m, const struct tsr_merge_layout *
     return plane % 2 == 0 ? l->sample[i] : l->view[i];
 }
 
+static void digest_floats(struct tsr_sha256 *h, const float *x, size_t n)
+{
+    for (size_t i = 0; i < n; i++) {
+        uint8_t bytes[4];
+        uint32_t bits;
+        memcpy(&bits, &x[i], sizeof bits);
+        tsr_put_le32(bytes, bits);
+        tsr_sha256_update(h, bytes, sizeof bytes);
+    }
+}
+
+/* The axis of the spectral filter and how far along it is too far. */
+static void digest_axis(const struct tsr_spectral *s, struct tsr_sha256 *h)
+{
+    uint8_t bytes[8];
+    uint64_t most;
+    memcpy(&most, &s->most, sizeof most);
+    tsr_put_le64(bytes, most);
+    tsr_sha256_update(h, bytes, sizeof bytes);
+    digest_floats(h, s->middle, s->k);
+    digest_floats(h, s->axis, s->k);
+}
+
 static void digest_plane(struct tsr_merge *m, const struct tsr_merge_layout *l, int plane, struct tsr_sha256 *h)
 {
     struct tsr_merge_plane *p = &m->plane[plane];
@@ -83,6 +106,8 @@ enum tsr_status tsr_merge_digest_state(struct tsr_merge *m, struct tsr_error *er
     for (size_t i = 0; i < m->table.samples; i++) tsr_sha256_update(&h, m->table.sample[l.sample[i]].key.b, TSR_KEY_LEN);
     for (int i = 0; i < PLANES; i++)
         if (m->plane[i].embed.width > 0) digest_plane(m, &l, i, &h);
+    enum tsr_merge_step step = tsr_rule_step(&m->opt.rule, m->centred, m->step);
+    if (m->spectral.k > 0 && step != TSR_STEP_COUNT && step != TSR_STEP_SCATTER) digest_axis(&m->spectral, &h);
     tsr_sha256_final(&h, digest);
     tsr_hex(digest, sizeof digest, m->state);
     tsr_merge_layout_release(&l);

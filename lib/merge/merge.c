@@ -37,6 +37,10 @@ void tsr_merge_free(struct tsr_merge *m)
     tsr_roll_release(&m->roll);
     tsr_json_free(m->policy);
     tsr_merge_part_free(m->part);
+    tsr_spectral_release(&m->spectral);
+    tsr_batch_release(&m->batch);
+    tsr_free(m->profile);
+    tsr_free(m->numbers);
     tsr_buf_release(&m->body);
     tsr_free(m->row);
     tsr_free(m);
@@ -76,50 +80,6 @@ enum tsr_status tsr_merge_grow(struct tsr_merge *m, struct tsr_error *err)
     return TSR_OK;
 }
 
-/* Joins the contribution's samples and blocks to ours: sample[i] for its samples in order, block[b] where
- * it answered views. */
-static enum tsr_status join_samples(struct tsr_merge *m, const struct tsr_contribution *c, uint32_t *sample, size_t *block,
-                                    struct tsr_error *err)
-{
-    m->table.views = m->space.views;
-    m->table.stamp++;
-    for (size_t b = 0; b < c->blocks; b++) {
-        const struct tsr_merge_keys *k = &c->block[b];
-        const uint32_t *first = sample;
-        bool views = false;
-        for (size_t i = 0; i < c->n_rows; i++) views = views || (c->rows[i].block == b && c->rows[i].views);
-        for (uint32_t i = 0; i < k->count; i++)
-            TSR_TRY(tsr_table_next(&m->table, &k->key[i], k->first + i, sample++, err));
-        if (views) TSR_TRY(tsr_table_block(&m->table, first, k->count, k->first, &block[b], err));
-    }
-    return TSR_OK;
-}
-
-static enum tsr_status add_rows(struct tsr_merge *m, const struct tsr_contribution *c, const uint32_t *sample,
-                                const size_t *block, int64_t weight, double *cosines, struct tsr_error *err)
-{
-    for (size_t i = 0; i < c->n_rows; i++) {
-        const struct tsr_merge_rows *r = &c->rows[i];
-        struct tsr_merge_plane *p = &m->plane[(r->hub ? PLANE_HUB : PLANE_OUT) + (r->views ? 1 : 0)];
-        size_t count = c->block[r->block].count, first = 0;
-        for (size_t b = 0; b < r->block; b++) first += c->block[b].count;
-        for (size_t k = 0; k < r->rows; k++) {
-            struct tsr_merge_look look;
-            size_t cell = r->views ? m->table.block[block[r->block]].cell + (size_t)(r->view - 1) * count + k
-                                   : sample[first + k];
-            const float *x = r->x + k * p->embed.width;
-            if (m->loading) {
-                tsr_plane_centre(p, cell, x);
-                continue;
-            }
-            TSR_TRY(tsr_plane_add(p, cell, x, weight, &look, err));
-            *cosines += look.cosine;
-        }
-        if (m->opt.stop != NULL && m->opt.stop()) return tsr_fail(err, TSR_E_INTERRUPTED, "interrupted");
-    }
-    return TSR_OK;
-}
-
 /* A contribution may answer a row once only. */
 static bool answers_twice(const struct tsr_contribution *c)
 {
@@ -132,36 +92,6 @@ static bool answers_twice(const struct tsr_contribution *c)
     return false;
 }
 
-static enum tsr_status count_it(struct tsr_merge *m, const char *source, int64_t weight, struct tsr_error *err)
-{
-    struct tsr_contribution *c = &m->c;
-    size_t samples = 0;
-    uint64_t rows = 0;
-    double cosines = 0;
-    for (size_t b = 0; b < c->blocks; b++) samples += c->block[b].count;
-    for (size_t i = 0; i < c->n_rows; i++) rows += c->rows[i].rows;
-    uint32_t *sample = tsr_malloc(samples, sizeof *sample);
-    size_t *block = tsr_malloc(c->blocks, sizeof *block);
-    enum tsr_status status = sample == NULL || block == NULL ? tsr_nomem(err, samples * sizeof *sample) : TSR_OK;
-    for (size_t i = 0; i < c->n_rows && status == TSR_OK; i++)
-        status = tsr_merge_open_plane(m, (c->rows[i].hub ? PLANE_HUB : PLANE_OUT) + (c->rows[i].views ? 1 : 0), err);
-    if (status == TSR_OK) status = join_samples(m, c, sample, block, err);
-    if (status == TSR_OK) status = tsr_merge_grow(m, err);
-    if (status == TSR_OK) status = add_rows(m, c, sample, block, weight, &cosines, err);
-    if (status == TSR_OK && !m->loading) {
-        uint8_t leaf[TSR_KEY_LEN + TSR_SHA256_LEN + 8];
-        memcpy(leaf, c->key.b, TSR_KEY_LEN);
-        memcpy(leaf + TSR_KEY_LEN, c->root, TSR_SHA256_LEN);
-        tsr_put_le64(leaf + TSR_KEY_LEN + TSR_SHA256_LEN, (uint64_t)weight);
-        tsr_roll_digest(&m->roll, leaf, sizeof leaf);
-        status = tsr_roll_add(&m->roll, &c->key, c->root, weight, err);
-    }
-    if (status == TSR_OK && !m->loading) tsr_merge_say(m, c->id, source, TSR_FAULT_NONE, "", weight, rows, cosines);
-    tsr_free(sample);
-    tsr_free(block);
-    return status;
-}
-
 /* A whole contribution: counted, or reported as left out. */
 static enum tsr_status commit(struct tsr_merge *m, const char *source, struct tsr_error *err)
 {
@@ -170,7 +100,7 @@ static enum tsr_status commit(struct tsr_merge *m, const char *source, struct ts
     if (m->loading) {
         if (c->fault != TSR_FAULT_NONE) return tsr_fail(err, TSR_E_CORRUPT, "%s: %s", source, c->why);
         TSR_TRY(tsr_space_join(&m->space, &c->space, err));
-        return count_it(m, source, 1, err);
+        return tsr_merge_count(m, source, 1, err);
     }
     if (c->fault == TSR_FAULT_NONE) tsr_contribution_fault(c, tsr_merge_judge(m, c, &weight), NULL);
     if (c->fault == TSR_FAULT_NONE && answers_twice(c))
@@ -191,7 +121,7 @@ static enum tsr_status commit(struct tsr_merge *m, const char *source, struct ts
             return status;
         }
     }
-    if (c->fault == TSR_FAULT_NONE) return count_it(m, source, weight, err);
+    if (c->fault == TSR_FAULT_NONE) return tsr_merge_count(m, source, weight, err);
     tsr_merge_say(m, c->id, source, c->fault, c->why, weight, 0, 0);
     return TSR_OK;
 }
@@ -282,6 +212,9 @@ bool tsr_merge_answers(const struct tsr_merge *m) { return m->answers; }
 
 enum tsr_status tsr_merge_step(struct tsr_merge *m, struct tsr_error *err)
 {
+    enum tsr_merge_step done = tsr_rule_step(&m->opt.rule, m->centred, m->step);
+    if (done == TSR_STEP_SCATTER) TSR_TRY(tsr_spectral_axis(&m->spectral, err));
+    if (done == TSR_STEP_PROJECT) tsr_spectral_limit(&m->spectral, m->opt.rule.assume);
     m->step++;
     for (int i = 0; i < PLANES; i++) {
         if (m->plane[i].embed.width == 0) continue;

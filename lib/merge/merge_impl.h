@@ -2,9 +2,11 @@
 #ifndef TSR_MERGE_MERGE_IMPL_H
 #define TSR_MERGE_MERGE_IMPL_H
 
+#include "merge/batch.h"
 #include "merge/merge.h"
 #include "merge/plane.h"
 #include "merge/roll.h"
+#include "merge/spectral.h"
 #include "merge/table.h"
 
 enum { PLANE_OUT, PLANE_OUT_VIEWS, PLANE_HUB, PLANE_HUB_VIEWS, PLANES };
@@ -26,6 +28,10 @@ struct tsr_merge {
     struct tsr_roll roll;
     int64_t shards;
     uint64_t rejected;
+    struct tsr_spectral spectral;
+    struct tsr_merge_batch batch;
+    int32_t *profile;             /* of the contribution that is being added */
+    double *numbers;
     struct tsr_contribution c;    /* the segment that is being read */
     /* contributions that are rows */
     struct tsr_buf body;
@@ -49,6 +55,13 @@ enum tsr_status tsr_merge_open_plane(struct tsr_merge *m, int plane, struct tsr_
 enum tsr_status tsr_merge_grow(struct tsr_merge *m, struct tsr_error *err) TSR_MUST_USE;
 void tsr_merge_say(struct tsr_merge *m, const char *contributor, const char *source, enum tsr_merge_fault fault,
                    const char *why, int64_t weight, uint64_t rows, double cosines);
+
+/* count.c */
+/* Counts the contribution in m->c, or makes its rows the centres where m->loading. */
+enum tsr_status tsr_merge_count(struct tsr_merge *m, const char *source, int64_t weight, struct tsr_error *err) TSR_MUST_USE;
+/* Adds rows of one contributor to what the step gathers; *fault where the rule leaves it out. */
+enum tsr_status tsr_merge_add_rows(struct tsr_merge *m, const struct tsr_key *key, const struct tsr_merge_row *row, size_t n,
+                                   int64_t weight, enum tsr_merge_fault *fault, double *cosines, struct tsr_error *err) TSR_MUST_USE;
 
 /* crowd.c: a record of rows that are contributions */
 enum tsr_status tsr_merge_crowd_rows(struct tsr_merge *m, struct tsr_stream *s, const struct tsr_record *rec,

@@ -224,6 +224,51 @@ static enum tsr_status put_planes(struct out *o, struct tsr_error *err)
     return TSR_OK;
 }
 
+static enum tsr_status add_floats(struct out *o, const float *x, size_t n, struct tsr_error *err)
+{
+    struct tsr_merge_array a = {"", (void *[]){(void *)(uintptr_t)x}, n, 4};
+    return add_cell(o, &a, 0, err);
+}
+
+static enum tsr_status put_scatter(struct out *o, struct tsr_error *err)
+{
+    const struct tsr_spectral *s = &o->m->spectral;
+    size_t step = CHUNK / s->k;
+    for (size_t first = 0; first < s->k; first += step) {
+        struct tsr_json *meta;
+        size_t n = s->k - first < step ? s->k - first : step;
+        TSR_TRY(begin("scatter", &meta, err));
+        enum tsr_status status = tsr_json_set_int(meta, "first", (int64_t)first, err);
+        for (size_t i = 0; i < n * s->k && status == TSR_OK; i++)
+            status = add_u64(o, (uint64_t)s->scatter[first * s->k + i], err);
+        TSR_TRY(put(o, meta, status, err));
+    }
+    return TSR_OK;
+}
+
+/* What the spectral filter has: sums of profiles, or the axis found and what lies along it. */
+static enum tsr_status put_spectral(struct out *o, struct tsr_error *err)
+{
+    struct tsr_spectral *s = &o->m->spectral;
+    struct tsr_json *meta;
+    enum tsr_merge_step step = tsr_rule_step(&o->m->opt.rule, o->m->centred, o->m->step);
+    if (s->k == 0 || step == TSR_STEP_COUNT) return TSR_OK;
+    bool sums = step == TSR_STEP_SCATTER;
+    tsr_spectral_settle(s);
+    TSR_TRY(begin(sums ? "profiles" : "axis", &meta, err));
+    enum tsr_status status = tsr_json_set_int(meta, "numbers", (int64_t)s->k, err);
+    if (status == TSR_OK) status = sums ? tsr_json_set_int(meta, "weight", s->weight, err) : tsr_json_set_number(meta, "most", s->most, err);
+    for (size_t i = 0; i < s->k && status == TSR_OK && sums; i++) status = add_u64(o, (uint64_t)s->sum[i], err);
+    if (status == TSR_OK && !sums) status = add_floats(o, s->middle, s->k, err);
+    if (status == TSR_OK && !sums) status = add_floats(o, s->axis, s->k, err);
+    TSR_TRY(put(o, meta, status, err));
+    if (sums) return put_scatter(o, err);
+    if (step != TSR_STEP_PROJECT || o->type != TSR_PART) return TSR_OK;
+    TSR_TRY(begin("spread", &meta, err));
+    for (size_t i = 0; i < TSR_MERGE_FAR_BINS && status == TSR_OK; i++) status = add_u64(o, s->far[i], err);
+    return put(o, meta, status, err);
+}
+
 static enum tsr_status write_all(struct tsr_merge *m, struct tsr_stream_writer *w, uint32_t type, struct tsr_error *err)
 {
     struct out o = {.m = m, .w = w, .type = type};
@@ -237,6 +282,7 @@ static enum tsr_status write_all(struct tsr_merge *m, struct tsr_stream_writer *
     TSR_GO(status, done, put_samples(&o, err));
     if (type == TSR_PART) TSR_GO(status, done, put_roll(&o, err));
     TSR_GO(status, done, put_planes(&o, err));
+    TSR_GO(status, done, put_spectral(&o, err));
     status = tsr_writer_finish(w, err);
 done:
     tsr_stream_head_release(&h);
@@ -247,6 +293,8 @@ done:
 
 enum tsr_status tsr_merge_partial(struct tsr_merge *m, struct tsr_stream_writer *w, struct tsr_error *err)
 {
+    if (tsr_rule_batch(&m->opt.rule))
+        return tsr_fail(err, TSR_E_USAGE, "the rule needs all contributions at once: it makes no partial aggregates");
     return write_all(m, w, TSR_PART, err);
 }
 

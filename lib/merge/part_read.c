@@ -323,6 +323,84 @@ static enum tsr_status take_far(struct tsr_merge *m, struct tsr_merge_part *part
     return TSR_OK;
 }
 
+/* Profiles have the length that the rows demand. */
+static enum tsr_status open_spectral(struct tsr_merge *m, const struct tsr_record *rec, struct tsr_error *err)
+{
+    int64_t k;
+    size_t due = tsr_profile_length(m->space.contributors, m->plane[0].embed.width);
+    TSR_TRY(tsr_json_need_int(rec->meta, "numbers", 1, TSR_PROFILE_MOST, &k, err));
+    if ((size_t)k != due || m->opt.rule.rule != TSR_RULE_SPECTRAL)
+        return tsr_fail(err, TSR_E_CORRUPT, "it has profiles of %lld numbers where %zu are due", (long long)k, due);
+    return m->spectral.k == 0 ? tsr_spectral_init(&m->spectral, due, err) : TSR_OK;
+}
+
+static enum tsr_status take_profiles(struct tsr_merge *m, struct tsr_merge_part *part, struct tsr_stream *s,
+                                     const struct tsr_record *rec, struct tsr_error *err)
+{
+    int64_t weight;
+    size_t n;
+    TSR_TRY(tsr_json_need_int(rec->meta, "weight", 0, INT64_C(1) << 32, &weight, err));
+    TSR_TRY(load(part, s, 8, &n, err));
+    TSR_TRY(open_spectral(m, rec, err));
+    struct tsr_spectral *to = &m->spectral;
+    if (n != to->k) return tsr_fail(err, TSR_E_CORRUPT, "its profiles have %zu numbers instead of %zu", n, to->k);
+    if (weight > (INT64_C(1) << 32) - to->weight) return tsr_fail(err, TSR_E_LIMIT, "the weights sum to more than 2^32");
+    to->weight += weight;
+    for (size_t i = 0; i < n; i++)
+        if (__builtin_add_overflow(to->sum[i], (int64_t)tsr_get_le64(part->body.data + 8 * i), &to->sum[i]))
+            return tsr_fail(err, TSR_E_LIMIT, "the sums of profiles exceed what weights can make of them");
+    return TSR_OK;
+}
+
+static enum tsr_status take_scatter(struct tsr_merge *m, struct tsr_merge_part *part, struct tsr_stream *s,
+                                    const struct tsr_record *rec, struct tsr_error *err)
+{
+    int64_t first;
+    size_t n;
+    struct tsr_spectral *to = &m->spectral;
+    TSR_TRY(tsr_json_need_int(rec->meta, "first", 0, TSR_PROFILE_MOST, &first, err));
+    TSR_TRY(load(part, s, 8, &n, err));
+    if (to->k == 0 || n > (to->k - (size_t)first) * to->k || (size_t)first >= to->k)
+        return tsr_fail(err, TSR_E_CORRUPT, "it has products of more profiles than there are");
+    for (size_t i = 0; i < n; i++)
+        if (__builtin_add_overflow(to->scatter[(size_t)first * to->k + i], (int64_t)tsr_get_le64(part->body.data + 8 * i),
+                                   &to->scatter[(size_t)first * to->k + i]))
+            return tsr_fail(err, TSR_E_LIMIT, "the products of profiles exceed what weights can make of them");
+    return TSR_OK;
+}
+
+static enum tsr_status take_axis(struct tsr_merge *m, struct tsr_merge_part *part, struct tsr_stream *s,
+                                 const struct tsr_record *rec, struct tsr_error *err)
+{
+    double most;
+    size_t n;
+    TSR_TRY(tsr_json_need_number(rec->meta, "most", 0, 8, &most, err));
+    TSR_TRY(load(part, s, 4, &n, err));
+    TSR_TRY(open_spectral(m, rec, err));
+    struct tsr_spectral *to = &m->spectral;
+    if (n != 2 * to->k) return tsr_fail(err, TSR_E_CORRUPT, "its axis has %zu numbers instead of %zu", n, 2 * to->k);
+    if (!part->fresh) return TSR_OK; /* the same, as the digest of the state says */
+    to->most = most;
+    for (size_t i = 0; i < n; i++) {
+        uint32_t bits = tsr_get_le32(part->body.data + 4 * i);
+        float x;
+        memcpy(&x, &bits, sizeof x);
+        if (!(x >= -4 * TSR_PROFILE_ONE && x <= 4 * TSR_PROFILE_ONE)) return tsr_fail(err, TSR_E_CORRUPT, "its axis is no direction");
+        if (i < to->k) to->middle[i] = x;
+        else to->axis[i - to->k] = x;
+    }
+    return TSR_OK;
+}
+
+static enum tsr_status take_spread(struct tsr_merge *m, struct tsr_merge_part *part, struct tsr_stream *s, struct tsr_error *err)
+{
+    size_t n;
+    TSR_TRY(load(part, s, 8, &n, err));
+    if (n != TSR_MERGE_FAR_BINS || m->spectral.k == 0) return tsr_fail(err, TSR_E_CORRUPT, "its histogram along the axis is impossible");
+    for (size_t i = 0; i < n; i++) m->spectral.far[i] += tsr_get_le64(part->body.data + 8 * i);
+    return TSR_OK;
+}
+
 static enum tsr_status take(struct tsr_merge *m, struct tsr_merge_part *part, struct tsr_stream *s,
                             const struct tsr_record *rec, struct tsr_error *err)
 {
@@ -339,6 +417,10 @@ static enum tsr_status take(struct tsr_merge *m, struct tsr_merge_part *part, st
     if (strcmp(what, "runs") == 0) return take_runs(part, s, err);
     if (strcmp(what, "array") == 0) return take_array(m, part, s, rec, err);
     if (strcmp(what, "far") == 0) return take_far(m, part, s, rec, err);
+    if (strcmp(what, "profiles") == 0) return take_profiles(m, part, s, rec, err);
+    if (strcmp(what, "scatter") == 0) return take_scatter(m, part, s, rec, err);
+    if (strcmp(what, "axis") == 0) return take_axis(m, part, s, rec, err);
+    if (strcmp(what, "spread") == 0) return take_spread(m, part, s, err);
     return tsr_fail(err, TSR_E_UNSUPPORTED, "'%.20s' is no part of a partial aggregate that is known", what);
 }
 

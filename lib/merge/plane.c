@@ -104,13 +104,21 @@ enum tsr_status tsr_plane_begin(struct tsr_merge_plane *p, enum tsr_merge_step s
     return TSR_OK;
 }
 
-static size_t far_bin(double distance)
+size_t tsr_merge_far_bin(double distance)
 {
     float d = (float)distance;
     uint32_t bits;
     memcpy(&bits, &d, sizeof bits);
     int64_t bin = (int64_t)(bits >> 17) - (int64_t)(127 - 30) * 64;
     return bin < 0 ? 0 : bin >= TSR_MERGE_FAR_BINS ? TSR_MERGE_FAR_BINS - 1 : (size_t)bin;
+}
+
+double tsr_merge_far_edge(size_t bin)
+{
+    uint32_t bits = (uint32_t)((bin + (127 - 30) * 64) << 17);
+    float d;
+    memcpy(&d, &bits, sizeof d);
+    return (double)d;
 }
 
 double tsr_plane_median_distance(const struct tsr_merge_plane *p)
@@ -120,10 +128,7 @@ double tsr_plane_median_distance(const struct tsr_merge_plane *p)
     for (size_t i = 0; i < TSR_MERGE_FAR_BINS && all > 0; i++) {
         seen += p->far[i];
         if (seen < all - seen) continue;
-        uint32_t bits = (uint32_t)((i + (127 - 30) * 64) << 17) | 1u << 16; /* the bin's middle */
-        float d;
-        memcpy(&d, &bits, sizeof d);
-        return (double)d;
+        return (tsr_merge_far_edge(i) + tsr_merge_far_edge(i + 1)) / 2;
     }
     return 0;
 }
@@ -185,7 +190,7 @@ enum tsr_status tsr_plane_add(struct tsr_merge_plane *p, size_t cell, const floa
         return tsr_fail(err, TSR_E_LIMIT, "the weights of one row sum to more than 2^32 - 1; use smaller ones");
     p->weight[cell] += w;
     p->answers[cell]++;
-    p->far[far_bin(l.distance)] += (uint64_t)w;
+    p->far[tsr_merge_far_bin(l.distance)] += (uint64_t)w;
     if (p->step == TSR_STEP_SUM) return add_sum(p, cell, x, (float)inverse, factor_of(p, &l), w, err);
     if (p->step == TSR_STEP_COUNT) tsr_quantile_count(p, cell, x, (float)inverse, (uint32_t)w);
     if (p->step == TSR_STEP_REFINE) tsr_quantile_refine(p, cell, x, (float)inverse, (uint32_t)w);

@@ -11,6 +11,8 @@ enum tsr_merge_step {
     TSR_STEP_COUNT,  /* histograms of every coordinate: the medians */
     TSR_STEP_REFINE, /* histograms within the two bins that hold the quantiles; sums between them */
     TSR_STEP_RADIUS, /* a histogram of the distances to the centre */
+    TSR_STEP_SCATTER, /* nothing of the rows: see spectral.h */
+    TSR_STEP_PROJECT, /* likewise */
     TSR_STEP_SUM     /* the sum of the rows, each with what its distance makes of its weight */
 };
 /* What the distance d to the centre v makes of a row x's weight in TSR_STEP_SUM. */
@@ -80,6 +82,10 @@ void tsr_plane_result(const struct tsr_merge_plane *p, size_t cell, double *y);
 enum tsr_status tsr_plane_recentre(struct tsr_merge_plane *p, struct tsr_error *err) TSR_MUST_USE;
 /* The distance that half of the weight does not exceed; 0 where nothing came. */
 double tsr_plane_median_distance(const struct tsr_merge_plane *p);
+
+/* The bin of a distance, and the least distance of a bin. */
+size_t tsr_merge_far_bin(double distance);
+double tsr_merge_far_edge(size_t bin);
 
 /* The arrays that a step works on, for those who move or add whole planes: first the `additive` ones, then
  * those that the step began with. Every cell has `stride` elements. */

@@ -10,6 +10,7 @@ static enum tsr_status fill(const struct tsr_merge *m, struct tsr_json *p, struc
     TSR_TRY(tsr_json_set_number(p, "radius", o->rule.radius, err));
     TSR_TRY(tsr_json_set_number(p, "assume", o->rule.assume, err));
     TSR_TRY(tsr_json_set_int(p, "iterations", o->rule.iterations, err));
+    TSR_TRY(tsr_json_set_bool(p, "mix", o->rule.mix, err));
     TSR_TRY(tsr_json_set_number(p, "scale", o->scale, err));
     TSR_TRY(tsr_json_set_bool(p, "outputs", o->outputs, err));
     TSR_TRY(tsr_json_set_bool(p, "hub", o->hub, err));
@@ -48,7 +49,8 @@ static enum tsr_status adopt_rule(struct tsr_merge *m, const struct tsr_json *p,
     TSR_TRY(tsr_json_need_bool(p, "hub", &o->hub, err));
     int r = tsr_rule_of(rule);
     if (r < 0) return tsr_fail(err, TSR_E_UNSUPPORTED, "the rule '%.40s' is not known", rule);
-    o->rule = (struct tsr_merge_rule_options){(enum tsr_merge_rule)r, radius, assume, iterations};
+    o->rule = (struct tsr_merge_rule_options){(enum tsr_merge_rule)r, radius, assume, iterations, false};
+    if (tsr_rule_batch(&o->rule)) return tsr_fail(err, TSR_E_CORRUPT, "the rule '%s' makes no partial aggregates", rule);
     o->scale = scale;
     return TSR_OK;
 }
