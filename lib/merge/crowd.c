@@ -1,5 +1,6 @@
 /* crowd.c - streams whose rows are contributions of their own to one vector. */
 #include "base/mem.h"
+#include "merge/kernel.h"
 #include "merge/merge_impl.h"
 #include "stream/basis.h"
 #include "stream/keys.h"
@@ -63,21 +64,21 @@ static enum tsr_status take_basis(struct tsr_merge *m, struct tsr_stream *s, con
     return TSR_OK;
 }
 
-/* The rows of a record, one after the other: decoded one at a time where they are stored in C order, so that
- * memory is that of a row and a row that is not a number harms no other. */
+/* The rows of a record, one after the other: decoded one at a time where that can be, so that memory is that of
+ * a row and a row that is not a number harms no other. */
 struct cursor {
     const struct tsr_rows *r;
-    const uint8_t *elements; /* in C order; NULL: x */
+    const uint8_t *elements; /* int8 in any order, others in C order; NULL: x */
     const float *scale, *low; /* of int8 */
-    float *x;                /* all rows, of any other layout or code */
+    float *x;                /* all rows, where they are neither */
 };
 
 static void decode_row(const struct cursor *c, size_t row, float *x)
 {
     size_t n = c->r->set.cols;
     if (c->scale != NULL) {
-        const uint8_t *k = c->elements + row * n;
-        for (size_t i = 0; i < n; i++) x[i] = (float)((double)c->low[i] + (double)c->scale[i] * k[i]);
+        bool rows = c->r->set.layout == TSR_LAYOUT_ROWS;
+        tsr_merge_decode(c->elements + (rows ? row * n : row), rows ? 1 : c->r->set.rows, c->scale, c->low, n, x);
         return;
     }
     for (size_t i = 0; i < n; i++) {
@@ -162,7 +163,7 @@ static enum tsr_status open_codes(struct tsr_merge *m, const struct tsr_rows *r,
     c->scale = to;
     c->low = to + n;
     for (size_t i = 0; i < n; i++) {
-        float most = (float)((double)c->low[i] + (double)c->scale[i] * 255);
+        float most = c->low[i] + c->scale[i] * 255;
         if (!(c->scale[i] >= 0) || !(c->low[i] - c->low[i] == 0) || !(most - most == 0))
             return tsr_fail(err, TSR_E_CORRUPT, "column %zu has a scale or low value that is not possible", i);
     }
@@ -175,7 +176,7 @@ static enum tsr_status open_rows(struct tsr_merge *m, struct tsr_stream *s, cons
 {
     bool codes = r->set.dtype == TSR_I8 && r->set.code == TSR_CODE_AFFINE;
     bool plain = r->set.code == TSR_CODE_PLAIN && r->set.kind != TSR_KIND_ARGMAX;
-    if (r->set.layout != TSR_LAYOUT_ROWS || (!codes && !plain)) return tsr_rows_get(s, r, &c->x, err);
+    if (!codes && (!plain || r->set.layout != TSR_LAYOUT_ROWS)) return tsr_rows_get(s, r, &c->x, err);
     tsr_buf_clear(&m->body);
     TSR_TRY(tsr_stream_load_body(s, tsr_rowset_bytes(&r->set), &m->body, err));
     if (codes) return open_codes(m, r, c, err);

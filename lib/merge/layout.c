@@ -53,7 +53,7 @@ static void digest_floats(struct tsr_sha256 *h, const float *x, size_t n)
     }
 }
 
-/* The axis of the spectral filter and how far along it is too far. */
+/* The axes of the spectral filter and how far along them is too far. */
 static void digest_axis(const struct tsr_spectral *s, struct tsr_sha256 *h)
 {
     uint8_t bytes[8];
@@ -61,8 +61,7 @@ static void digest_axis(const struct tsr_spectral *s, struct tsr_sha256 *h)
     memcpy(&most, &s->most, sizeof most);
     tsr_put_le64(bytes, most);
     tsr_sha256_update(h, bytes, sizeof bytes);
-    digest_floats(h, s->middle, s->k);
-    digest_floats(h, s->axis, s->k);
+    digest_floats(h, s->axis, TSR_SPECTRAL_AXES * s->k);
 }
 
 static void digest_plane(struct tsr_merge *m, const struct tsr_merge_layout *l, int plane, struct tsr_sha256 *h)

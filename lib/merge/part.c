@@ -246,7 +246,7 @@ static enum tsr_status put_scatter(struct out *o, struct tsr_error *err)
     return TSR_OK;
 }
 
-/* What the spectral filter has: sums of profiles, or the axis found and what lies along it. */
+/* What the spectral filter has: sums of profiles, or the axes found and what lies along them. */
 static enum tsr_status put_spectral(struct out *o, struct tsr_error *err)
 {
     struct tsr_spectral *s = &o->m->spectral;
@@ -255,12 +255,11 @@ static enum tsr_status put_spectral(struct out *o, struct tsr_error *err)
     if (s->k == 0 || step == TSR_STEP_COUNT) return TSR_OK;
     bool sums = step == TSR_STEP_SCATTER;
     tsr_spectral_settle(s);
-    TSR_TRY(begin(sums ? "profiles" : "axis", &meta, err));
+    TSR_TRY(begin(sums ? "profiles" : "axes", &meta, err));
     enum tsr_status status = tsr_json_set_int(meta, "numbers", (int64_t)s->k, err);
     if (status == TSR_OK) status = sums ? tsr_json_set_int(meta, "weight", s->weight, err) : tsr_json_set_number(meta, "most", s->most, err);
     for (size_t i = 0; i < s->k && status == TSR_OK && sums; i++) status = add_u64(o, (uint64_t)s->sum[i], err);
-    if (status == TSR_OK && !sums) status = add_floats(o, s->middle, s->k, err);
-    if (status == TSR_OK && !sums) status = add_floats(o, s->axis, s->k, err);
+    if (status == TSR_OK && !sums) status = add_floats(o, s->axis, TSR_SPECTRAL_AXES * s->k, err);
     TSR_TRY(put(o, meta, status, err));
     if (sums) return put_scatter(o, err);
     if (step != TSR_STEP_PROJECT || o->type != TSR_PART) return TSR_OK;

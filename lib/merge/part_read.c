@@ -369,7 +369,7 @@ static enum tsr_status take_scatter(struct tsr_merge *m, struct tsr_merge_part *
     return TSR_OK;
 }
 
-static enum tsr_status take_axis(struct tsr_merge *m, struct tsr_merge_part *part, struct tsr_stream *s,
+static enum tsr_status take_axes(struct tsr_merge *m, struct tsr_merge_part *part, struct tsr_stream *s,
                                  const struct tsr_record *rec, struct tsr_error *err)
 {
     double most;
@@ -378,16 +378,16 @@ static enum tsr_status take_axis(struct tsr_merge *m, struct tsr_merge_part *par
     TSR_TRY(load(part, s, 4, &n, err));
     TSR_TRY(open_spectral(m, rec, err));
     struct tsr_spectral *to = &m->spectral;
-    if (n != 2 * to->k) return tsr_fail(err, TSR_E_CORRUPT, "its axis has %zu numbers instead of %zu", n, 2 * to->k);
+    if (n != TSR_SPECTRAL_AXES * to->k)
+        return tsr_fail(err, TSR_E_CORRUPT, "its axes have %zu numbers instead of %zu", n, TSR_SPECTRAL_AXES * to->k);
     if (!part->fresh) return TSR_OK; /* the same, as the digest of the state says */
     to->most = most;
     for (size_t i = 0; i < n; i++) {
         uint32_t bits = tsr_get_le32(part->body.data + 4 * i);
         float x;
         memcpy(&x, &bits, sizeof x);
-        if (!(x >= -4 * TSR_PROFILE_ONE && x <= 4 * TSR_PROFILE_ONE)) return tsr_fail(err, TSR_E_CORRUPT, "its axis is no direction");
-        if (i < to->k) to->middle[i] = x;
-        else to->axis[i - to->k] = x;
+        if (!(x >= -1.001f && x <= 1.001f)) return tsr_fail(err, TSR_E_CORRUPT, "its axes are no directions");
+        to->axis[i] = x;
     }
     return TSR_OK;
 }
@@ -419,7 +419,7 @@ static enum tsr_status take(struct tsr_merge *m, struct tsr_merge_part *part, st
     if (strcmp(what, "far") == 0) return take_far(m, part, s, rec, err);
     if (strcmp(what, "profiles") == 0) return take_profiles(m, part, s, rec, err);
     if (strcmp(what, "scatter") == 0) return take_scatter(m, part, s, rec, err);
-    if (strcmp(what, "axis") == 0) return take_axis(m, part, s, rec, err);
+    if (strcmp(what, "axes") == 0) return take_axes(m, part, s, rec, err);
     if (strcmp(what, "spread") == 0) return take_spread(m, part, s, err);
     return tsr_fail(err, TSR_E_UNSUPPORTED, "'%.20s' is no part of a partial aggregate that is known", what);
 }

@@ -121,14 +121,13 @@ double tsr_merge_far_edge(size_t bin)
     return (double)d;
 }
 
-double tsr_plane_median_distance(const struct tsr_merge_plane *p)
+double tsr_merge_far_median(const uint64_t far[TSR_MERGE_FAR_BINS])
 {
     uint64_t all = 0, seen = 0;
-    for (size_t i = 0; i < TSR_MERGE_FAR_BINS; i++) all += p->far[i];
+    for (size_t i = 0; i < TSR_MERGE_FAR_BINS; i++) all += far[i];
     for (size_t i = 0; i < TSR_MERGE_FAR_BINS && all > 0; i++) {
-        seen += p->far[i];
-        if (seen < all - seen) continue;
-        return (tsr_merge_far_edge(i) + tsr_merge_far_edge(i + 1)) / 2;
+        seen += far[i];
+        if (seen >= all - seen) return (tsr_merge_far_edge(i) + tsr_merge_far_edge(i + 1)) / 2;
     }
     return 0;
 }

@@ -80,12 +80,11 @@ void tsr_plane_centre(struct tsr_merge_plane *p, size_t cell, const float *x);
 void tsr_plane_result(const struct tsr_merge_plane *p, size_t cell, double *y);
 /* The outcome of every cell that has answers becomes its centre, brought to length 1. */
 enum tsr_status tsr_plane_recentre(struct tsr_merge_plane *p, struct tsr_error *err) TSR_MUST_USE;
-/* The distance that half of the weight does not exceed; 0 where nothing came. */
-double tsr_plane_median_distance(const struct tsr_merge_plane *p);
-
 /* The bin of a distance, and the least distance of a bin. */
 size_t tsr_merge_far_bin(double distance);
 double tsr_merge_far_edge(size_t bin);
+/* The middle of the bin that half of all weight does not exceed; 0 where there is none. */
+double tsr_merge_far_median(const uint64_t far[TSR_MERGE_FAR_BINS]);
 
 /* The arrays that a step works on, for those who move or add whole planes: first the `additive` ones, then
  * those that the step began with. Every cell has `stride` elements. */

@@ -68,7 +68,7 @@ enum tsr_status tsr_rule_begin(const struct tsr_merge_rule_options *o, bool cent
     if (i > 0) { /* what the step before found */
         enum tsr_merge_step last = tsr_rule_step(o, centred, i - 1);
         if (last == TSR_STEP_SCATTER || last == TSR_STEP_PROJECT) return tsr_plane_begin(p, step, err);
-        if (last == TSR_STEP_RADIUS) p->radius = tsr_plane_median_distance(p);
+        if (last == TSR_STEP_RADIUS) p->radius = tsr_merge_far_median(p->far);
         else if (step != TSR_STEP_REFINE) TSR_TRY(tsr_plane_recentre(p, err));
     }
     p->pull = pulls[o->rule];

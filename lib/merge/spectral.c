@@ -2,19 +2,19 @@
 
 #include "base/clones.h"
 #include "base/mem.h"
-#include "base/rng.h"
+#include "merge/factor.h"
 
 #include <math.h>
 #include <string.h>
 
-enum { HELD = 64, POWER_STEPS = 200 };
+enum { HELD = 64, AXES = TSR_SPECTRAL_AXES };
+#define GUARD 1.2247448713915890 /* the root of 1.5: scores within that of the median are not suspicious */
 
 void tsr_spectral_release(struct tsr_spectral *s)
 {
     tsr_free(s->sum);
     tsr_free(s->scatter);
     tsr_free(s->held);
-    tsr_free(s->middle);
     tsr_free(s->axis);
     *s = (struct tsr_spectral){0};
 }
@@ -22,9 +22,9 @@ void tsr_spectral_release(struct tsr_spectral *s)
 enum tsr_status tsr_spectral_init(struct tsr_spectral *s, size_t k, struct tsr_error *err)
 {
     *s = (struct tsr_spectral){.k = k, .sum = tsr_calloc(k, sizeof *s->sum), .scatter = tsr_calloc(k * k, sizeof *s->scatter),
-                               .held = tsr_calloc(HELD * k, sizeof *s->held), .middle = tsr_calloc(k, sizeof *s->middle),
-                               .axis = tsr_calloc(k, sizeof *s->axis)};
-    if (s->sum != NULL && s->scatter != NULL && s->held != NULL && s->middle != NULL && s->axis != NULL) return TSR_OK;
+                               .held = tsr_calloc(HELD * k, sizeof *s->held),
+                               .axis = tsr_calloc(AXES * k, sizeof *s->axis)};
+    if (s->sum != NULL && s->scatter != NULL && s->held != NULL && s->axis != NULL) return TSR_OK;
     tsr_spectral_release(s);
     return tsr_nomem(err, k * k * sizeof *s->scatter);
 }
@@ -106,54 +106,48 @@ enum tsr_status tsr_spectral_scatter(struct tsr_spectral *s, const int32_t *prof
     return TSR_OK;
 }
 
-/* y = (C - W m m') x, C the scatter over the weight */
-TSR_CLONES static void apply(const struct tsr_spectral *s, const double *x, double *y)
+/* The rows of the basis times the roots of the eigenvalues' ratios. */
+static void weigh(struct tsr_spectral *s, const float *moment, const float *basis, size_t rank)
 {
-    double mean = 0, w = (double)s->weight;
-    for (size_t i = 0; i < s->k; i++) mean += (double)s->middle[i] * x[i];
-    memset(y, 0, s->k * sizeof *y);
-    for (size_t i = 0; i < s->k; i++) { /* symmetric: row i times x[i], so that every sum has its order */
-        const int64_t *row = s->scatter + i * s->k;
-        double f = x[i] / w;
-        for (size_t j = 0; j < s->k; j++) y[j] += f * (double)row[j];
+    double value[AXES] = {0}, first = 0;
+    memset(s->axis, 0, AXES * s->k * sizeof *s->axis);
+    for (size_t r = 0; r < rank; r++) {
+        for (size_t i = 0; i < s->k; i++) {
+            double sum = 0;
+            for (size_t j = 0; j < s->k; j++) sum += (double)moment[i * s->k + j] * (double)basis[j * rank + r];
+            value[r] += sum * (double)basis[i * rank + r];
+        }
+        if (value[r] > first) first = value[r];
     }
-    for (size_t j = 0; j < s->k; j++) y[j] -= mean * (double)s->middle[j];
+    for (size_t r = 0; r < rank; r++) {
+        double f = value[r] > 0 ? sqrt(value[r] / first) : 0;
+        for (size_t i = 0; i < s->k; i++) s->axis[i * AXES + r] = (float)(f * (double)basis[i * rank + r]);
+    }
 }
 
-static double length(const double *x, size_t n)
-{
-    double sum = 0;
-    for (size_t i = 0; i < n; i++) sum += x[i] * x[i];
-    return sqrt(sum);
-}
-
-enum tsr_status tsr_spectral_axis(struct tsr_spectral *s, struct tsr_error *err)
+enum tsr_status tsr_spectral_axes(struct tsr_spectral *s, struct tsr_error *err)
 {
     tsr_spectral_settle(s);
-    if (s->weight == 0) return tsr_fail(err, TSR_E_NUMERIC, "there is nothing to find a direction of variance in");
-    double *x = tsr_malloc(2 * s->k, sizeof *x), *y = x + s->k;
-    if (x == NULL) return tsr_nomem(err, 2 * s->k * sizeof *x);
-    struct tsr_rng r;
-    tsr_rng_init(&r, 0x73706563, 0);
-    for (size_t i = 0; i < s->k; i++) s->middle[i] = (float)((double)s->sum[i] / (double)s->weight);
-    for (size_t i = 0; i < s->k; i++) x[i] = (double)tsr_rng_normal(&r);
-    for (int step = 0; step < POWER_STEPS; step++) {
-        apply(s, x, y);
-        double norm = length(y, s->k);
-        if (!(norm > 0)) break; /* all alike: any direction will do */
-        for (size_t i = 0; i < s->k; i++) x[i] = y[i] / norm;
-    }
-    double norm = length(x, s->k);
-    for (size_t i = 0; i < s->k; i++) s->axis[i] = (float)(x[i] / norm);
-    tsr_free(x);
-    return TSR_OK;
+    if (s->weight == 0) return tsr_fail(err, TSR_E_NUMERIC, "there is nothing to find directions in");
+    float *moment = tsr_malloc(s->k * s->k, sizeof *moment), *basis = tsr_malloc(s->k, AXES * sizeof *basis);
+    enum tsr_status status = moment == NULL || basis == NULL ? tsr_nomem(err, s->k * s->k * sizeof *moment) : TSR_OK;
+    size_t rank = 0;
+    for (size_t i = 0; i < s->k * s->k && status == TSR_OK; i++) moment[i] = (float)((double)s->scatter[i] / (double)s->weight);
+    if (status == TSR_OK) status = tsr_factor(moment, s->k, s->k, AXES, basis, &rank, err);
+    if (status == TSR_E_NUMERIC) status = TSR_OK; /* all are the centre itself */
+    if (status == TSR_OK) weigh(s, moment, basis, rank);
+    tsr_free(moment);
+    tsr_free(basis);
+    return status;
 }
 
 double tsr_spectral_distance(const struct tsr_spectral *s, const int32_t *profile)
 {
-    double sum = 0;
-    for (size_t i = 0; i < s->k; i++) sum += ((double)profile[i] - (double)s->middle[i]) * (double)s->axis[i];
-    return fabs(sum) / TSR_PROFILE_ONE;
+    double sum[AXES] = {0}, score = 0;
+    for (size_t i = 0; i < s->k; i++)
+        for (size_t r = 0; r < AXES; r++) sum[r] += (double)profile[i] * (double)s->axis[i * AXES + r];
+    for (size_t r = 0; r < AXES; r++) score += sum[r] * sum[r];
+    return sqrt(score) / TSR_PROFILE_ONE;
 }
 
 void tsr_spectral_project(struct tsr_spectral *s, const int32_t *profile, int64_t w)
@@ -165,10 +159,11 @@ void tsr_spectral_limit(struct tsr_spectral *s, double assume)
 {
     double all = 0, seen = 0;
     for (size_t i = 0; i < TSR_MERGE_FAR_BINS; i++) all += (double)s->far[i];
-    s->most = 4;
-    for (size_t i = TSR_MERGE_FAR_BINS; i-- > 0;) {
+    s->most = 8;
+    for (size_t i = TSR_MERGE_FAR_BINS; i-- > 0 && seen < assume * all;) {
         seen += (double)s->far[i];
-        if (seen > assume * all) return; /* this bin still counts */
         s->most = tsr_merge_far_edge(i);
     }
+    double guard = GUARD * tsr_merge_far_median(s->far);
+    if (s->most < guard) s->most = guard;
 }

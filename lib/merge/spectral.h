@@ -1,5 +1,9 @@
-/* spectral.h - the filter that finds colluders: contributions that pull together make a direction of large
- * variance, and those that stand out along it are left out.
+/* spectral.h - the filter that finds colluders: contributions that pull together make directions in which the
+ * second moment around the centre is large, and those that stand out along these are left out. With the
+ * eigenvalues l1 >= l2 >= ... and the projections p on the eigenvectors, a contribution's score is the sum of
+ * l_j / l1 p_j^2, so that several groups are seen at once (as quantum entropy scores do: Dong, Hopkins, Li
+ * 2019). The highest scores are left out, as many as hostile ones are assumed, but none within 1.5 times the
+ * median: where nobody is hostile, hardly anybody is left out.
  *
  * A contribution is summed up in a profile: where it is one row, its difference to the centre; else the
  * differences of all its rows, folded into TSR_PROFILE numbers by signs and places that hashes of sample
@@ -13,6 +17,7 @@
 #define TSR_PROFILE 512       /* numbers of a folded profile */
 #define TSR_PROFILE_MOST 2048 /* longer rows are folded, too */
 #define TSR_PROFILE_ONE 2048  /* what 1.0 is in a profile */
+#define TSR_SPECTRAL_AXES 8
 
 struct tsr_spectral {
     size_t k;           /* numbers of a profile */
@@ -23,9 +28,9 @@ struct tsr_spectral {
     int32_t *held;      /* [64, k] profiles not yet in `scatter` */
     size_t n_held;
     /* then */
-    float *middle, *axis; /* [k] the mean and the direction of most variance, of length 1 */
-    uint64_t far[TSR_MERGE_FAR_BINS]; /* TSR_STEP_PROJECT: weights by distance along the axis */
-    double most;        /* the distance up to which contributions count */
+    float *axis;        /* [k, TSR_SPECTRAL_AXES] eigenvectors, times the root of l_j / l1 */
+    uint64_t far[TSR_MERGE_FAR_BINS]; /* TSR_STEP_PROJECT: weights by root of the score */
+    double most;        /* the root from which contributions do not count */
 };
 
 void tsr_spectral_release(struct tsr_spectral *s);
@@ -43,12 +48,12 @@ void tsr_profile_end(const double *profile, size_t k, uint64_t rows, int32_t *ou
 enum tsr_status tsr_spectral_scatter(struct tsr_spectral *s, const int32_t *profile, int64_t w, struct tsr_error *err) TSR_MUST_USE;
 /* Puts what is held back into the sums. */
 void tsr_spectral_settle(struct tsr_spectral *s);
-/* Middle and axis of what was scattered. TSR_E_NUMERIC where nothing was. */
-enum tsr_status tsr_spectral_axis(struct tsr_spectral *s, struct tsr_error *err) TSR_MUST_USE;
-/* The distance of a profile from the middle along the axis. */
+/* The axes of what was scattered. TSR_E_NUMERIC where nothing was. */
+enum tsr_status tsr_spectral_axes(struct tsr_spectral *s, struct tsr_error *err) TSR_MUST_USE;
+/* The root of a profile's score. */
 double tsr_spectral_distance(const struct tsr_spectral *s, const int32_t *profile);
 void tsr_spectral_project(struct tsr_spectral *s, const int32_t *profile, int64_t w);
-/* The distance that all but the share `assume` of the weight keep to. */
+/* Finds `most`, when the share `assume` of the weight may be hostile. */
 void tsr_spectral_limit(struct tsr_spectral *s, double assume);
 
 #endif

@@ -125,8 +125,8 @@ static double off(const double *y, const double *mean, size_t m)
 enum { N = 200, M = 37 };
 
 static const struct tsr_merge_rule_options every_rule[] = {
-    {TSR_RULE_CCLIP, 0.75, 0.3, 4}, {TSR_RULE_HUBER, 0.75, 0.3, 4},  {TSR_RULE_MEAN, 0.75, 0.3, 4},
-    {TSR_RULE_MEDIAN, 0.75, 0.3, 4}, {TSR_RULE_TRIM, 0.75, 0.3, 4}, {TSR_RULE_GEOMED, 0.75, 0.3, 8},
+    {TSR_RULE_CCLIP, 0.75, 0.3, 4, false}, {TSR_RULE_HUBER, 0.75, 0.3, 4, false},  {TSR_RULE_MEAN, 0.75, 0.3, 4, false},
+    {TSR_RULE_MEDIAN, 0.75, 0.3, 4, false}, {TSR_RULE_TRIM, 0.75, 0.3, 4, false}, {TSR_RULE_GEOMED, 0.75, 0.3, 8, false},
 };
 
 static void honest_mean(const float *x, size_t from, double *mean)

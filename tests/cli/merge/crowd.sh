@@ -4,9 +4,9 @@ crowd() { make-contributions --dim 32 --seed 3 --block 50 "$@"; }
 crowd --count 1000 > all.tsr
 for i in 0 1 2 3; do crowd --first $((i * 250)) --count 250 > part$i.tsr; done
 root() { tessera-inspect --export outputs "$1" > "$1.npy"; }
-for rule in mean median trim huber geomed cclip; do
+for rule in mean median trim huber geomed cclip spectral multikrum nnm+trim; do
     expect 0 tessera-merge --rule $rule --report report all.tsr; cp out whole.tsr
-    tail -n 1 report | grep -q '"contributors":1000,' || not_ok "not all count"
+    test $rule = spectral || tail -n 1 report | grep -q '"contributors":1000,' || not_ok "not all count"
     cat part2.tsr part0.tsr part3.tsr part1.tsr > shuffled.tsr
     expect 0 tessera-merge --rule $rule part3.tsr part1.tsr part0.tsr part2.tsr; cp out parts.tsr
     expect 0 tessera-merge --rule $rule shuffled.tsr; same out parts.tsr
@@ -18,6 +18,16 @@ cat p3 p1 | tessera-merge --partial > p31
 expect 0 tessera-merge --shards 4 p0 p31 p2; same out one.tsr
 refused "3 of 4 shards" tessera-merge --shards 4 p31 p2
 test "$(wc -c < p0)" -lt 65536 || not_ok "a partial aggregate has $(wc -c < p0) bytes"
+# the spectral filter finds colluders, and nobody else
+long() { make-contributions --dim 512 --seed 3 --block 50 "$@"; }
+long --count 400 --attack ipm --hostile 0.3 > hostile.tsr
+long --count 400 --first 1000 > honest.tsr
+tessera-merge honest.tsr > before.tsr
+expect 0 tessera-merge --rule spectral --from before.tsr --report report hostile.tsr
+n=$(grep -c '"reason":"outlier"' report)
+test "$n" -gt 90 && test "$n" -lt 150 || not_ok "$n of 400 are outliers"
+expect 0 tessera-merge --rule spectral --from before.tsr --report report honest.tsr
+test "$(grep -c '"reason":"outlier"' report)" -lt 12 || not_ok "honest ones are outliers"
 # nobody twice
 refused "overlapping ranges" tessera-merge p0 p0
 expect 0 tessera-merge --report report part0.tsr part0.tsr

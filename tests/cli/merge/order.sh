@@ -12,12 +12,13 @@ shuffled() { # SEED WORD...: the words in another order
     s=$1; shift
     printf '%s\n' "$@" | awk -v s="$s" 'BEGIN {srand(s)} {print rand() "\t" $0}' | sort | cut -f2
 }
-for rule in mean cclip huber median trim geomed; do
-    expect 0 tessera-merge --rule $rule $(files $all); cp out $rule.tsr
+for rule in mean cclip huber median trim geomed spectral krum multikrum bulyan nnm+median nnm+cclip; do
+    assume=0.3; test $rule != bulyan || assume=0.15
+    expect 0 tessera-merge --assume $assume --rule $rule $(files $all); cp out $rule.tsr
     expect 0 tessera-inspect --check $rule.tsr
-    expect 0 tessera-merge --rule $rule $(files $(shuffled 1 $all)); same out $rule.tsr
+    expect 0 tessera-merge --assume $assume --rule $rule $(files $(shuffled 1 $all)); same out $rule.tsr
     cat $(files $(shuffled 2 $all)) > joined.tsr
-    piped() { cat joined.tsr | tessera-merge --rule $rule; }
+    piped() { cat joined.tsr | tessera-merge --assume $assume --rule $rule; }
     expect 0 piped; same out $rule.tsr
 done
 cmp -s mean.tsr cclip.tsr && not_ok "the mean and cclip are the same"
@@ -51,9 +52,9 @@ done
 expect 0 tessera-merge --from mean.tsr $(files $all); same out clipped.tsr
 
 # a rule of several steps: from state to state
-for rule in cclip huber median trim geomed; do
+for rule in cclip huber median trim geomed spectral; do
     from=
-    for step in 1 2 3 4 5 6 7; do
+    for step in 1 2 3 4 5 6 7 8; do
         tree $step --rule $rule $from
         expect 0 tessera-merge --report report partials
         grep -q 'merge.state/1' report || break
@@ -62,6 +63,10 @@ for rule in cclip huber median trim geomed; do
     done
     same out $rule.tsr
 done
+
+expect 2 tessera-merge --rule krum --partial d1.tsr; says err "makes no partial aggregates"
+refused "too few for this rule" tessera-merge --rule krum d1.tsr d2.tsr
+refused "bulyan needs" tessera-merge --rule bulyan $(files $all)
 
 # one process that merges answers and partial aggregates
 tessera-merge --rule mean --partial d1.tsr d2.tsr half.tsr > p1
