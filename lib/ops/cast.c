@@ -65,7 +65,28 @@ static enum tsr_status identity_infer(struct tsr_op_ctx *ctx)
     return tsr_arg_same(ctx, TSR_MASK_ANY);
 }
 
+/* The same bits as another type of the same size; truth values stay 0 and 1. */
+static enum tsr_status bit_cast_infer(struct tsr_op_ctx *ctx)
+{
+    const int64_t to = tsr_node_int(ctx->node, "to", 0);
+    TSR_TRY(tsr_op_need(ctx, 0, TSR_MASK_ANY));
+    if (to < 1 || to > 31 || !(TSR_MASK_ANY >> to & 1) || tsr_dtype_bits((enum tsr_dtype)to) != tsr_dtype_bits(ctx->in[0]->dtype))
+        return tsr_op_fail(ctx, TSR_E_UNSUPPORTED, "elements of type %s cannot be read as %s", tsr_dtype_name(ctx->in[0]->dtype),
+                           tsr_dtype_name((enum tsr_dtype)to));
+    tsr_op_set(ctx, 0, (enum tsr_dtype)to, &ctx->in[0]->shape);
+    return TSR_OK;
+}
+
+static enum tsr_status bit_cast_forward(struct tsr_op_ctx *ctx)
+{
+    uint8_t *y = ctx->out[0].data;
+    TSR_TRY(tsr_arg_copy_forward(ctx));
+    for (int64_t i = 0; ctx->out[0].dtype == TSR_BOOL && i < tsr_tensor_count(&ctx->out[0]); i++) y[i] = y[i] != 0;
+    return TSR_OK;
+}
+
 const struct tsr_op tsr_ops_cast[] = {
+    {"BitCast", "", 0, 1, 1, 1, bit_cast_infer, bit_cast_forward, NULL, 0},
     {"Cast", "", 0, 1, 1, 1, cast_infer, cast_forward, cast_backward, 0},
     {"CastLike", "", 0, 2, 2, 1, cast_like_infer, cast_forward, cast_backward, 0},
     {"Identity", "", TSR_OP_VIEW, 1, 1, 1, identity_infer, tsr_arg_copy_forward, tsr_arg_copy_backward, 0},

@@ -17,9 +17,18 @@
     X(compare) \
     X(constant) \
     X(conv) \
+    X(crop) \
+    X(cumprod) \
+    X(deform) \
+    X(det) \
+    X(detection) \
     X(einsum) \
+    X(filterbank) \
+    X(gated) \
     X(gather) \
+    X(grid) \
     X(linear) \
+    X(loss) \
     X(lrn) \
     X(matmul) \
     X(matmul_nbits) \
@@ -38,16 +47,22 @@
     X(qlinear_matmul) \
     X(qlinear_pool) \
     X(quantize) \
+    X(random) \
     X(reduce) \
     X(resize) \
     X(rnn) \
+    X(roi) \
     X(rotary) \
     X(scatter) \
     X(select) \
     X(shape) \
     X(slice) \
     X(softmax) \
+    X(spectrum) \
+    X(tensorscatter) \
     X(unary) \
+    X(unique) \
+    X(unpool) \
     X(variadic)
 
 #define TSR_DECLARE_FAMILY(name)            \

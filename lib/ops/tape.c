@@ -302,6 +302,18 @@ tsr_ref tsr_tape_slice(struct tsr_tape *t, tsr_ref x, int64_t axis, int64_t from
     return tsr_tape_op(t, "Slice", x, first, end, axes);
 }
 
+/* In groups, and groups of groups, as wide as an operator on the tape may be. */
+tsr_ref tsr_tape_concat(struct tsr_tape *t, int n, const tsr_ref *x, int64_t axis)
+{
+    tsr_ref part[MOST];
+    int used = 0, each = 1;
+    if (n == 1) return x[0];
+    while (each * MOST < n) each *= MOST;
+    for (int i = 0; i < n; i += each) part[used++] = tsr_tape_concat(t, n - i < each ? n - i : each, x + i, axis);
+    tsr_tape_int(t, "axis", axis);
+    return tsr_tape_run(t, "Concat", 1, used, part);
+}
+
 static enum tsr_status begin(struct tsr_op_ctx *ctx, struct tsr_tape **out)
 {
     struct tsr_tape *t = *ctx->state;

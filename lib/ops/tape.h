@@ -68,6 +68,8 @@ struct tsr_op_ctx *tsr_tape_ctx(struct tsr_tape *t);
 /* Shorthands. */
 tsr_ref tsr_tape_reshape(struct tsr_tape *t, tsr_ref x, int n, const int64_t *dim);
 tsr_ref tsr_tape_transpose(struct tsr_tape *t, tsr_ref x, int n, const int64_t *perm);
+/* n >= 1 values, one after the other along an axis. */
+tsr_ref tsr_tape_concat(struct tsr_tape *t, int n, const tsr_ref *x, int64_t axis);
 /* x[..., from:to, ...] along one axis. */
 tsr_ref tsr_tape_slice(struct tsr_tape *t, tsr_ref x, int64_t axis, int64_t from, int64_t to);
 
