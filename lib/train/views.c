@@ -5,8 +5,13 @@
 #include <math.h>
 #include <string.h>
 
-/* Largest shift: an eighth of the axis, at most four. */
-static int32_t shift_of(int64_t dim) { return dim < 8 ? 0 : dim >= 32 ? 4 : (int32_t)(dim / 8); }
+/* Largest shift: this part of the axis, at least one, at most four. Networks without a sense of neighbourhood take
+ * a sample that is shifted further for another one, and their answers then teach nonsense. */
+static int32_t shift_of(int64_t dim, int64_t part)
+{
+    int64_t most = dim / part < 4 ? dim / part : 4;
+    return dim < 8 ? 0 : most < 1 ? 1 : (int32_t)most;
+}
 
 /* Standard deviation of all elements, in double, in order. */
 static double deviation(const float *x, int64_t n)
@@ -33,10 +38,11 @@ enum tsr_status tsr_views_default(struct tsr_views *v, const struct tsr_tensor *
                         "there is no recipe for views of %s inputs of shape %s; ask for none with --views 0",
                         tsr_dtype_name(x->dtype), tsr_shape_text(&x->shape, text, sizeof text));
     v->kind = rank == 3 ? TSR_VIEW_IMAGE : rank == 2 ? TSR_VIEW_SERIES : TSR_VIEW_VECTOR;
-    if (rank >= 2) v->shift_x = shift_of(x->shape.dim[rank]);
-    if (rank == 3) v->shift_y = shift_of(x->shape.dim[2]);
-    v->gain = 0.1f;
-    v->noise = (float)(0.1 * deviation(x->data, tsr_tensor_count(x)));
+    if (rank >= 2) v->shift_x = shift_of(x->shape.dim[rank], rank == 3 ? 16 : 32);
+    if (rank == 3) v->shift_y = shift_of(x->shape.dim[2], 16);
+    v->cut = rank >= 2;
+    v->gain = rank >= 2 ? 0.4f : 0.1f;
+    v->noise = (float)((rank >= 2 ? 0.2 : 0.1) * deviation(x->data, tsr_tensor_count(x)));
     return TSR_OK;
 }
 
@@ -60,11 +66,11 @@ void tsr_view_plan(const struct tsr_views *v, const struct tsr_key *key, uint32_
     *plan = (struct tsr_view_plan){.lambda = 1};
     tsr_rng_init_key(r, v->seed, key, number);
     plan->mixed = n > 1 && (v->kind == TSR_VIEW_TOKENS || number % 2 == 0);
+    plan->cut = plan->mixed && v->cut && number % 4 == 0 && (v->kind == TSR_VIEW_IMAGE || v->kind == TSR_VIEW_SERIES);
     plan->permute = v->kind == TSR_VIEW_TOKENS && number % 2 == 1;
     for (int k = 0; k < 2; k++) {
         plan->dy[k] = draw_shift(r, v->shift_y);
         plan->dx[k] = draw_shift(r, v->shift_x);
-        plan->gain[k] = 1 + v->gain * tsr_rng_normal(r);
     }
     plan->partner = (uint32_t)tsr_rng_below(r, n == 0 ? 1 : n);
     float lambda = tsr_rng_float(r);
@@ -73,19 +79,37 @@ void tsr_view_plan(const struct tsr_views *v, const struct tsr_key *key, uint32_
 
 static int64_t clamp(int64_t i, int64_t n) { return i < 0 ? 0 : i >= n ? n - 1 : i; }
 
-/* out = (or +=) weight * gain * shifted sample; planes of h x w. */
-static void add_shifted(float *out, const float *in, int64_t planes, int64_t h, int64_t w, int32_t dy, int32_t dx,
-                        float factor, bool first)
+/* Planes of h x w; [y0, y1) x [x0, x1) of each is written. */
+struct window {
+    int64_t planes, h, w, y0, y1, x0, x1;
+};
+
+/* In the window, out = (or +=) weight * factor * shifted sample, with a factor of its own for every plane. */
+static void put(const struct window *g, float *out, const float *in, int32_t dy, int32_t dx, float weight, float gain,
+                bool add, struct tsr_rng *r)
 {
-    for (int64_t p = 0; p < planes; p++)
-        for (int64_t y = 0; y < h; y++) {
-            const float *row = in + (p * h + clamp(y - dy, h)) * w;
-            float *to = out + (p * h + y) * w;
-            for (int64_t x = 0; x < w; x++) {
-                float value = factor * row[clamp(x - dx, w)];
-                to[x] = first ? value : to[x] + value;
+    for (int64_t p = 0; p < g->planes; p++) {
+        float factor = weight * (1 + gain * tsr_rng_normal(r));
+        for (int64_t y = g->y0; y < g->y1; y++) {
+            const float *row = in + (p * g->h + clamp(y - dy, g->h)) * g->w;
+            float *to = out + (p * g->h + y) * g->w;
+            for (int64_t x = g->x0; x < g->x1; x++) {
+                float value = factor * row[clamp(x - dx, g->w)];
+                to[x] = add ? to[x] + value : value;
             }
         }
+    }
+}
+
+/* A part of `share` of the plane, anywhere in it. */
+static void cut_window(struct window *g, float share, struct tsr_rng *r)
+{
+    float side = g->h > 1 ? sqrtf(share) : share;
+    int64_t h = g->h > 1 ? (int64_t)(side * (float)g->h + 0.5f) : g->h, w = (int64_t)(side * (float)g->w + 0.5f);
+    g->y0 = (int64_t)tsr_rng_below(r, (uint64_t)(g->h - h + 1));
+    g->x0 = (int64_t)tsr_rng_below(r, (uint64_t)(g->w - w + 1));
+    g->y1 = g->y0 + h;
+    g->x1 = g->x0 + w;
 }
 
 static void make_dense(const struct tsr_views *v, const struct tsr_view_plan *plan, const struct tsr_shape *shape,
@@ -93,12 +117,16 @@ static void make_dense(const struct tsr_views *v, const struct tsr_view_plan *pl
 {
     int rank = shape->rank;
     int64_t count = tsr_shape_count(shape);
-    int64_t w = rank >= 2 ? shape->dim[rank - 1] : count, h = rank >= 3 ? shape->dim[rank - 2] : 1;
-    int64_t planes = w * h > 0 ? count / (w * h) : 0;
-    add_shifted(out, a, planes, h, w, plan->dy[0], plan->dx[0], plan->lambda * plan->gain[0], true);
-    if (plan->mixed)
-        add_shifted(out, b, planes, h, w, plan->dy[1], plan->dx[1], (1 - plan->lambda) * plan->gain[1], false);
+    struct window g = {.w = rank >= 2 ? shape->dim[rank - 1] : count, .h = rank >= 3 ? shape->dim[rank - 2] : 1};
+    if (count == 0) return;
+    g.planes = count / (g.w * g.h);
+    g.y1 = g.h;
+    g.x1 = g.w;
     struct tsr_rng r = plan->rng;
+    put(&g, out, a, plan->dy[0], plan->dx[0], plan->cut ? 1 : plan->lambda, v->gain, false, &r);
+    if (plan->cut) cut_window(&g, 1 - plan->lambda, &r);
+    if (plan->mixed)
+        put(&g, out, b, plan->dy[1], plan->dx[1], plan->cut ? 1 : 1 - plan->lambda, v->gain, !plan->cut, &r);
     for (int64_t i = 0; i < count; i++) out[i] += v->noise * tsr_rng_normal(&r);
 }
 

@@ -5,9 +5,11 @@
  * order. Views are made within a block of reference samples (at most 2048 in a stream), because
  * every second view mixes the sample with another one of its block.
  *
- *   images (C,H,W)  odd v: shift by up to +-shift on both axes (edges repeated), gain, noise
- *   series (C,T)    even v: two samples treated so and mixed, lambda a + (1 - lambda) b
- *   vectors (D)     the same without the shift
+ *   images (C,H,W)  odd v: shift by up to +-shift on both axes (edges repeated), a factor for every
+ *   series (C,T)    channel, noise. Even v: two samples treated so and mixed, lambda a + (1 - lambda) b
+ *                   (mixup, Zhang et al. 2018); every second of these has a window of b in a instead,
+ *                   with a share of 1 - lambda of the area (CutMix, Yun et al. 2019)
+ *   vectors (D)     mixup and one factor, without shifts and windows
  *   tokens (T)      every position comes from a or from a second sample, which odd v permutes
  *
  * Thread-safe.
@@ -27,19 +29,21 @@ struct tsr_views {
     uint32_t count; /* views of every reference sample; 0: none */
     uint64_t seed;
     int32_t shift_y, shift_x; /* largest shift, elements; series shift along x (time) */
-    float gain;  /* standard deviation of the factor around 1 */
+    float gain;  /* standard deviation of the channels' factors around 1 */
     float noise; /* standard deviation of the added noise, in units of the input */
+    bool cut;    /* images and series: windows in every second mixed view */
 };
 
 /* What one view does; from tsr_view_plan. */
 struct tsr_view_plan {
     bool mixed;        /* a second sample takes part */
+    bool cut;          /* as a window in the first */
     uint32_t partner;  /* its row within the block */
-    float lambda;      /* weight of the first sample (tokens: probability of keeping a position) */
+    float lambda;      /* weight of the first sample (cut: its share of the area, but for rounding;
+                          tokens: probability of keeping a position) */
     int32_t dy[2], dx[2];
-    float gain[2];
     bool permute;
-    struct tsr_rng rng; /* continues with noise, masks and permutations */
+    struct tsr_rng rng; /* continues with factors, windows, noise, masks and permutations */
 };
 
 /* The default recipe for samples like these: x is [n, ...], a block of references, from which

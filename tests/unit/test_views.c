@@ -48,11 +48,11 @@ static const struct {
     enum tsr_view_kind kind;
     const char *sha256;
 } pinned[] = {
-    {TSR_F32, 4, {N, 2, 16, 9}, TSR_VIEW_IMAGE, "901d1d92c22ae733623cc2c84d06cc480a1894d19e113d2f462db0f3172afb2d"},
-    {TSR_F32, 3, {N, 3, 40}, TSR_VIEW_SERIES, "1a6a35b3ac4734fd519b7639cdfffc29b2845f9f9bf69c0129a605e470fd04b4"},
-    {TSR_F32, 2, {N, 10}, TSR_VIEW_VECTOR, "f29589bbfe2d5c27520ddafe50a2190ca09a5717aaedfe698c8f4aa37e6fd2b3"},
-    {TSR_I64, 2, {N, 12}, TSR_VIEW_TOKENS, "b94511b87db4fbe4c6c1ef04730d57273dc22c23af6a5880e418aaa49f0de6a6"},
-    {TSR_I32, 2, {N, 12}, TSR_VIEW_TOKENS, "d9ce42b479f9a7fe03baf44bdaf22835f07e87be949eb0a5fa89bb79dc27334d"},
+    {TSR_F32, 4, {N, 2, 16, 9}, TSR_VIEW_IMAGE, "db4b85b834f9a52f34bafd5a5a5e5657e1fd4d18f57a1e573aea5a2815242bb5"},
+    {TSR_F32, 3, {N, 3, 40}, TSR_VIEW_SERIES, "4326b4853425d58315d6f82caf8a78ec241237d0b4e8a7a2a6f0321be30c4912"},
+    {TSR_F32, 2, {N, 10}, TSR_VIEW_VECTOR, "608cf2370918c973403892125ab1991c65b217b36f2401850bd40619d9ce95a8"},
+    {TSR_I64, 2, {N, 12}, TSR_VIEW_TOKENS, "74291078ff1574f31555f5bb3d533d7e54f4382454e3f9f4bfd489e191149f35"},
+    {TSR_I32, 2, {N, 12}, TSR_VIEW_TOKENS, "370d8dd754d30c9adba09f419bd8067b0333f9bab89dd75faeab3013d822e538"},
 };
 
 /* Both sides of a transfer make these on different machines: a change of a bit is a change of the
@@ -128,6 +128,46 @@ START_TEST(plans_keep_to_the_recipe)
 }
 END_TEST
 
+/* With nothing else to do, every element of a cut view is its sample's, or in a window its partner's; the window has
+ * the partner's share of the area. */
+START_TEST(windows_hold_the_other_sample)
+{
+    static const struct {
+        enum tsr_view_kind kind;
+        int rank;
+        int64_t dim[4], planes, h, w;
+    } form[] = {{TSR_VIEW_IMAGE, 4, {N, 2, 16, 9}, 2, 16, 9}, {TSR_VIEW_SERIES, 3, {N, 3, 40}, 3, 1, 40}};
+    for (size_t k = 0; k < 2; k++) {
+        struct tsr_tensor x = block(TSR_F32, form[k].rank, form[k].dim);
+        struct tsr_views v = {.kind = form[k].kind, .count = 400, .seed = 3, .cut = true};
+        const int64_t h = form[k].h, w = form[k].w, each = form[k].planes * h * w;
+        for (int i = 0; i < N * each; i++) ((float *)x.data)[i] = (float)i; /* all different */
+        float out[MOST];
+        for (uint32_t view = 2; view <= 400; view += 2) {
+            struct tsr_key key = key_of(1);
+            struct tsr_view_plan plan;
+            tsr_view_plan(&v, &key, view, N, &plan);
+            ck_assert(plan.mixed && plan.cut == (view % 4 == 0));
+            if (!plan.cut || plan.partner == 1) continue;
+            make(&v, &x, 1, view, out);
+            const float *a = (const float *)x.data + each, *b = (const float *)x.data + plan.partner * each;
+            int64_t from_b = 0, y0 = h, y1 = 0, x0 = w, x1 = 0;
+            for (int64_t e = 0; e < each; e++) {
+                if (out[e] == a[e]) continue;
+                ck_assert(out[e] == b[e]);
+                const int64_t y = e / w % h, c = e % w;
+                y0 = y < y0 ? y : y0, y1 = y >= y1 ? y + 1 : y1, x0 = c < x0 ? c : x0, x1 = c >= x1 ? c + 1 : x1;
+                from_b++;
+            }
+            if (from_b > 0) ck_assert_int_eq(from_b, form[k].planes * (y1 - y0) * (x1 - x0)); /* a rectangle */
+            const double share = (double)from_b / (double)each, slack = 0.5 / (double)w + (h > 1 ? 0.5 / (double)h : 0);
+            ck_assert(fabs(share - (1 - (double)plan.lambda)) <= slack + 0.02);
+        }
+        tsr_tensor_release(&x);
+    }
+}
+END_TEST
+
 START_TEST(tokens_come_from_the_two_samples)
 {
     struct tsr_tensor x = block(TSR_I64, 2, (int64_t[]){N, 12});
@@ -156,14 +196,14 @@ END_TEST
 START_TEST(recipes_travel_as_json)
 {
     static const enum tsr_view_kind kind[] = {TSR_VIEW_IMAGE, TSR_VIEW_SERIES, TSR_VIEW_VECTOR, TSR_VIEW_TOKENS};
-    struct tsr_views v = {.count = 40, .seed = 123456789, .shift_y = 1, .shift_x = 2, .gain = 0.1f, .noise = 1.0f / 3}, w;
+    struct tsr_views v = {.count = 40, .seed = 123456789, .shift_y = 1, .shift_x = 2, .gain = 0.1f, .noise = 1.0f / 3, .cut = true}, w;
     struct tsr_json *j;
     for (int k = 0; k < 4; k++) {
         v.kind = kind[k];
         ck_assert_int_eq(tsr_views_to_json(&v, &j, NULL), TSR_OK);
         ck_assert_int_eq(tsr_views_from_json(&w, j, NULL), TSR_OK);
         ck_assert(w.kind == v.kind && w.count == v.count && w.seed == v.seed && w.shift_y == v.shift_y &&
-                  w.shift_x == v.shift_x && w.gain == v.gain && w.noise == v.noise);
+                  w.shift_x == v.shift_x && w.gain == v.gain && w.noise == v.noise && w.cut == v.cut);
         tsr_json_free(j);
     }
     ck_assert_int_eq(tsr_views_to_json(&v, &j, NULL), TSR_OK);
@@ -200,6 +240,7 @@ int main(void)
     tcase_add_loop_test(t, the_bits_are_pinned, 0, (int)(sizeof pinned / sizeof *pinned));
     tcase_add_test(t, without_change_a_view_is_its_sample);
     tcase_add_test(t, plans_keep_to_the_recipe);
+    tcase_add_test(t, windows_hold_the_other_sample);
     tcase_add_test(t, tokens_come_from_the_two_samples);
     tcase_add_test(t, recipes_travel_as_json);
     tcase_add_test(t, inputs_without_a_recipe_are_refused);
