@@ -96,14 +96,12 @@ static enum tsr_status parse_gates(struct work *w, struct tsr_error *err)
 static enum tsr_status open_stream(struct tsr_cli *cli, struct work *w, size_t i, struct tsr_error *err)
 {
     const char *arg = cli->argv[i], *eq = strchr(arg, '='), *slash = strchr(arg, '/');
-    const char *path = arg, *name = strcmp(arg, "-") == 0 ? "standard input" : arg;
-    if (eq != NULL && eq != arg && eq[1] != '\0' && (slash == NULL || slash > eq) && (size_t)(eq - arg) < sizeof w->label[i]) {
-        memcpy(w->label[i], arg, (size_t)(eq - arg));
-        name = w->label[i];
-        path = eq + 1;
-    }
-    TSR_TRY(tsr_cli_input(cli, path, TSR_BINARY, &w->source[i], err));
-    w->input[i] = (struct tsr_drift_input){.source = w->source[i], .name = name};
+    bool named = eq != NULL && eq != arg && eq[1] != '\0' && (slash == NULL || slash > eq);
+    if (named) snprintf(w->label[i], sizeof w->label[i], "%.*s", (int)(eq - arg), arg);
+    else snprintf(w->label[i], sizeof w->label[i], "%s", strcmp(arg, "-") == 0 ? "standard input" : arg);
+    tsr_page_clean(w->label[i]);
+    TSR_TRY(tsr_cli_input(cli, named ? eq + 1 : arg, TSR_BINARY, &w->source[i], err));
+    w->input[i] = (struct tsr_drift_input){.source = w->source[i], .name = w->label[i]};
     return TSR_OK;
 }
 

@@ -62,3 +62,12 @@ void tsr_page_xml(struct tsr_page *p, const char *text)
         text += n == 0 ? 1 : n;
     }
 }
+
+void tsr_page_clean(char *text)
+{
+    while (*text != '\0') {
+        size_t n = character((const unsigned char *)text);
+        if (n == 0 || *text == '\t' || *text == '\n' || *text == '\r') *text = '?';
+        text += n == 0 ? 1 : n;
+    }
+}

@@ -18,4 +18,7 @@ void tsr_page_text(struct tsr_page *p, const char *text);
  * XML cannot hold (control characters, bytes that are no UTF-8) becomes '?'. */
 void tsr_page_xml(struct tsr_page *p, const char *text);
 
+/* Replaces what is no text in UTF-8 (control characters, stray bytes) in place by '?'. */
+void tsr_page_clean(char *text);
+
 #endif

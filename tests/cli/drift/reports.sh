@@ -67,3 +67,7 @@ expect 3 tessera-drift --views v.tsr w.tsr; says err 'another recipe or seed'
 # the order of the samples is no drift, and waits only as long as it must
 tessera-drift --top-k 2 --memory 1MiB v.tsr v4.tsr > a || not_ok "memory"
 says a 'top class among the 2 likeliest'
+# names that are no text
+odd=$(printf 'a\377b\tc')
+expect 0 tessera-drift --json teacher.tsr "$odd=int8.tsr"
+says out '"name":"a?b?c"'
