@@ -422,6 +422,62 @@ static void warned(void)
     save("good-same-node-names", model_of(graph_of(2, one, two)));
 }
 
+/* y = op(x), with x from around. */
+static B branch(const char *op)
+{
+    B g = {0};
+    message(&g, 1, node(op, "x", "h"));
+    message(&g, 1, relu("h", "y"));
+    text(&g, 2, "branch");
+    message(&g, 12, value("y", F32, NULL));
+    return g;
+}
+
+static B choose(B yes, B no)
+{
+    B n = node("If", "c", "y"), a = attribute("then_branch", GRAPH_ATTR), b = attribute("else_branch", GRAPH_ATTR);
+    message(&a, 6, yes);
+    message(&b, 6, no);
+    message(&n, 5, a);
+    message(&n, 5, b);
+    return n;
+}
+
+static void bodies(void)
+{
+    B truth = tensor_head("c", 9, 0), f = {0}, g, m, outer, empty = {0};
+    bytes(&truth, 9, "\1", 1);
+    save("good-if", model_of(with_init(graph_of(1, choose(branch("Neg"), branch("Abs"))), truth)));
+    /* an If in an If, in a function: all names are made different */
+    outer = (B){0};
+    message(&outer, 1, choose(branch("Neg"), branch("Abs")));
+    text(&outer, 2, "outer");
+    message(&outer, 12, value("y", F32, NULL));
+    text(&f, 1, "Choice");
+    text(&f, 4, "c");
+    text(&f, 4, "in");
+    text(&f, 5, "y");
+    message(&f, 7, node("Exp", "in", "x"));
+    message(&f, 7, choose(outer, branch("Sign")));
+    message(&f, 9, opset("", 17));
+    text(&f, 10, "own");
+    B call_ = node("Choice", "c,x", "h"), again = node("Choice", "c,h", "y");
+    text(&call_, 7, "own");
+    text(&again, 7, "own");
+    truth = tensor_head("c", 9, 0);
+    bytes(&truth, 9, "\1", 1);
+    m = model_of(with_init(graph_of(2, call_, again), truth));
+    message(&m, 8, opset("own", 1));
+    message(&m, 25, f);
+    save("good-function-if", m);
+    text(&empty, 2, "nothing");
+    message(&empty, 12, value("nowhere", F32, NULL));
+    truth = tensor_head("c", 9, 0);
+    bytes(&truth, 9, "\1", 1);
+    g = with_init(graph_of(1, choose(branch("Neg"), empty)), truth);
+    save("bad-body-dangling", model_of(g));
+}
+
 static void bad_bytes(void)
 {
     B m = {0};
@@ -522,15 +578,10 @@ static void bad_tensors(void)
 
 static void unsupported(void)
 {
-    B g, n, a, t, v, type;
+    B g, n, t, v, type;
     n = node("Frobnicate", "x", "h");
     text(&n, 7, "com.example");
     save("unsupported-operators", model_of(graph_of(2, n, node("NoSuchOperator", "h", "y"))));
-    n = node("If", "x", "y");
-    a = attribute("then_branch", GRAPH_ATTR);
-    message(&a, 6, graph_of(1, relu("x", "y")));
-    message(&n, 5, a);
-    save("unsupported-subgraph", model_of(graph_of(1, n)));
     g = graph_of(1, relu("x", "y"));
     v = (B){0};
     type = (B){0};
@@ -564,6 +615,7 @@ int main(int argc, char **argv)
     directory = argv[1];
     good();
     sparse_tensors();
+    bodies();
     warned();
     functions();
     bad_bytes();

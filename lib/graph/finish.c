@@ -1,5 +1,6 @@
 /* finish.c - turns a graph as it was read into one that can run. */
 #include "base/mem.h"
+#include "graph/control.h"
 #include "graph/opset.h"
 
 #include <stdio.h>
@@ -13,6 +14,7 @@ static enum tsr_status resolve(struct tsr_graph *g, struct tsr_error *err)
     for (size_t i = 0; i < g->n_node; i++) {
         struct tsr_node *node = &g->node[i];
         node->op = tsr_op_find(node->domain, node->op_type);
+        if (node->op == NULL && node->domain[0] == '\0') node->op = tsr_control_find(node->op_type);
         if (node->op != NULL) continue;
         char name[120];
         (void)snprintf(name, sizeof name, "%.40s%s%.60s", node->domain, node->domain[0] ? "." : "", node->op_type);

@@ -38,13 +38,19 @@ static bool copy_attr(const struct tsr_attr *a, struct tsr_attr *to)
         for (size_t i = 0; to->strings && i < a->n; i++) to->strings[i] = copy_text(a->strings[i], &ok);
     }
     if (a->type == TSR_ATTR_TENSOR) to->t = tsr_tensor_share(&a->t);
+    if (a->g) {
+        to->g = a->g;
+        to->g_free = a->g_free;
+        atomic_fetch_add(&a->g->shares, 1);
+    }
     return ok;
 }
 
 static bool copy_node(const struct tsr_node *node, struct tsr_node *to)
 {
     bool ok = true;
-    *to = (struct tsr_node){.opset = node->opset, .op = node->op, .n_in = node->n_in, .n_out = node->n_out};
+    *to = (struct tsr_node){.opset = node->opset, .op = node->op, .n_in = node->n_in, .n_out = node->n_out,
+                             .n_captured = node->n_captured};
     to->name = copy_text(node->name, &ok);
     to->op_type = copy_text(node->op_type, &ok);
     to->domain = copy_text(node->domain, &ok);

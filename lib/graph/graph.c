@@ -23,7 +23,7 @@ enum tsr_status tsr_graph_new(struct tsr_graph **out, struct tsr_error *err)
 
 void tsr_graph_free(struct tsr_graph *g)
 {
-    if (g == NULL) return;
+    if (g == NULL || atomic_fetch_sub(&g->shares, 1) > 0) return;
     for (size_t i = 0; i < g->n_value; i++) {
         struct tsr_value *v = &g->value[i];
         tsr_free(v->name);
@@ -322,4 +322,43 @@ int64_t tsr_graph_params(const struct tsr_graph *g)
     for (size_t i = 0; i < g->n_value; i++)
         if (g->value[i].trainable) n += tsr_tensor_count(&g->value[i].init);
     return n;
+}
+
+/* The captured input of the node added last that has the name, made where there is none. */
+static enum tsr_status capture(struct tsr_graph *g, const char *name, int64_t *place, struct tsr_error *err)
+{
+    struct tsr_node *node = &g->node[g->n_node - 1];
+    int32_t id;
+    TSR_TRY(tsr_graph_value(g, name, &id, err));
+    for (int k = node->n_in - node->n_captured; k < node->n_in; k++)
+        if (node->in[k] == id) {
+            *place = k;
+            return TSR_OK;
+        }
+    int32_t *grown = tsr_realloc(node->in, (size_t)node->n_in + 1, sizeof *grown);
+    if (grown == NULL) return tsr_nomem(err, ((size_t)node->n_in + 1) * sizeof *grown);
+    node->in = grown;
+    node->in[node->n_in] = id;
+    *place = node->n_in++;
+    node->n_captured++;
+    return TSR_OK;
+}
+
+enum tsr_status tsr_graph_attr_graph(struct tsr_graph *g, const char *name, struct tsr_graph *body, size_t n,
+                                     struct tsr_error *err)
+{
+    struct tsr_attr *a;
+    enum tsr_status status = new_attr(g, name, TSR_ATTR_GRAPH, &a, err);
+    if (status != TSR_OK) {
+        tsr_graph_free(body);
+        return status;
+    }
+    a->g = body;
+    a->g_free = tsr_graph_free;
+    a->ints = tsr_calloc(n, sizeof *a->ints);
+    if (a->ints == NULL) return tsr_nomem(err, n * sizeof *a->ints);
+    a->n = n;
+    for (size_t i = 0; i < n; i++)
+        TSR_TRY(capture(g, body->value[body->input[body->n_input - n + i]].name, &a->ints[i], err));
+    return TSR_OK;
 }

@@ -6,6 +6,8 @@
 
 #include "ops/op.h"
 
+#include <stdatomic.h>
+
 struct tsr_value {
     char *name;
     int32_t producer;      /* node index; -1: graph input, initialiser or nothing */
@@ -39,13 +41,14 @@ struct tsr_graph {
     char **meta_key, **meta_value; /* metadata_props */
     size_t n_meta, cap_meta_key, cap_meta_value;
     struct tsr_index *index; /* value names */
+    atomic_int shares; /* how many others hold it: attributes of nodes and of their copies */
     size_t dense_bytes; /* that the importer made of sparse tensors: it has a limit */
     char **warning; /* what is wrong with the file though its meaning is clear: whole sentences */
     size_t n_warning, cap_warning;
 };
 
 enum tsr_status tsr_graph_new(struct tsr_graph **out, struct tsr_error *err) TSR_MUST_USE;
-void tsr_graph_free(struct tsr_graph *g);
+void tsr_graph_free(struct tsr_graph *g); /* the last of those that hold it ends it */
 
 enum tsr_status tsr_graph_opset(struct tsr_graph *g, const char *domain, int64_t version,
                                 struct tsr_error *err) TSR_MUST_USE;
@@ -82,6 +85,10 @@ enum tsr_status tsr_graph_attr_string(struct tsr_graph *g, const char *name, con
 enum tsr_status tsr_graph_attr_ints(struct tsr_graph *g, const char *name, const int64_t *v, size_t n, struct tsr_error *err) TSR_MUST_USE;
 enum tsr_status tsr_graph_attr_floats(struct tsr_graph *g, const char *name, const float *v, size_t n, struct tsr_error *err) TSR_MUST_USE;
 enum tsr_status tsr_graph_attr_strings(struct tsr_graph *g, const char *name, const char *const *v, size_t n, struct tsr_error *err) TSR_MUST_USE;
+/* A finished graph, which is taken over, also on failure. The last n of its inputs are named like values
+ * of g, which become inputs of the node. */
+enum tsr_status tsr_graph_attr_graph(struct tsr_graph *g, const char *name, struct tsr_graph *body, size_t n,
+                                     struct tsr_error *err) TSR_MUST_USE;
 /* Takes over the reference held by *t. */
 enum tsr_status tsr_graph_attr_tensor(struct tsr_graph *g, const char *name, struct tsr_tensor *t, struct tsr_error *err) TSR_MUST_USE;
 

@@ -46,6 +46,7 @@ enum tsr_status tsr_session_new(const struct tsr_graph *g, const struct tsr_sess
     s->g = g;
     if (options != NULL) s->opt = *options;
     s->keep_params = s->opt.training;
+    s->root = s;
     tsr_recycler_init(&s->recycler);
     s->recycler.limit = s->opt.max_bytes;
     s->alloc = (struct tsr_allocator){get_value, put_value, s};
@@ -205,12 +206,17 @@ enum tsr_status tsr_session_set_input(struct tsr_session *s, int32_t id, const s
         return tsr_fail(err, TSR_E_MISMATCH, "input '%s' wants the shape %s (-1 is any size), not %s", v->name,
                         tsr_shape_text(&v->shape, need, sizeof need), tsr_shape_text(&t->shape, have, sizeof have));
     TSR_TRY(check_symbols(s, id, t, err));
+    tsr_session_give(s, id, t);
+    return TSR_OK;
+}
+
+void tsr_session_give(struct tsr_session *s, int32_t id, const struct tsr_tensor *t)
+{
     tsr_tensor_release(&s->value[id]);
     s->value[id] = tsr_tensor_share(t);
     if (s->constant[id]) forget_folded(s); /* another value for what had one: what follows from it is void */
     s->constant[id] = false;
     s->given[id] = true;
-    return TSR_OK;
 }
 
 static bool known(const struct tsr_session *s, const struct tsr_node *node)
@@ -276,6 +282,7 @@ void tsr_session_fill_ctx(struct tsr_session *s, size_t i, struct tsr_op_ctx *ct
         .state_free = &s->node[i].state_free,
         .pool = s->opt.pool,
         .alloc = s->g->node[i].op->flags & TSR_OP_DYNAMIC ? &s->alloc : &s->recycler.allocator,
+        .session = s,
         .err = err,
     };
 }
@@ -475,6 +482,7 @@ enum tsr_status tsr_session_run(struct tsr_session *s, const int32_t *want, size
     }
     forget(s);
     s->runs++;
+    s->turns = 0;
     memcpy(s->left, s->uses, s->g->n_value * sizeof *s->left);
     for (size_t i = 0; i < s->g->n_node; i++) {
         const struct tsr_node *node = &s->g->node[i];

@@ -17,6 +17,7 @@ struct tsr_session_options {
     bool train_stats;      /* batch statistics in BatchNormalization, active Dropout */
     uint64_t seed;         /* of random operators */
     size_t max_bytes;      /* of values and scratch memory at a time: beyond it TSR_E_NOMEM; 0: no limit */
+    int64_t max_turns;     /* of all loops in a run: beyond it TSR_E_LIMIT; 0: 100 million */
 };
 
 /* options may be NULL. The graph is borrowed. */

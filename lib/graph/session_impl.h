@@ -16,6 +16,8 @@ struct tsr_session {
     struct tsr_session_options opt;
     bool keep_params; /* made for training: initialisers that train are not constants */
     uint64_t runs;
+    struct tsr_session *root; /* the session in one of whose nodes this one runs a body; itself at the top */
+    int64_t turns;            /* of loops in the present run, counted at the root */
     struct tsr_recycler recycler;
     struct tsr_allocator alloc;     /* of values: counts, and asks the recycler */
     size_t live, peak;              /* bytes of values: now, and the most in any run so far */
@@ -48,6 +50,8 @@ struct tsr_session {
 /* Runs one node whose inputs are there. While folding, nodes that are not constant, and those whose
  * outputs would be too large to keep, are passed over. */
 enum tsr_status tsr_session_run_node(struct tsr_session *s, size_t node, struct tsr_error *err) TSR_MUST_USE;
+/* As tsr_session_set_input, without a look at the declared type and shape. */
+void tsr_session_give(struct tsr_session *s, int32_t id, const struct tsr_tensor *t);
 void tsr_session_fill_ctx(struct tsr_session *s, size_t node, struct tsr_op_ctx *ctx, struct tsr_error *err);
 
 #endif

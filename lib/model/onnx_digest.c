@@ -39,6 +39,11 @@ static void put_attr(struct tsr_sha256 *h, const struct tsr_attr *a)
     if (a->floats != NULL) tsr_sha256_update(h, a->floats, a->n * sizeof *a->floats);
     for (size_t i = 0; a->strings != NULL && i < a->n; i++) put_text(h, a->strings[i]);
     put_tensor(h, &a->t);
+    if (a->g != NULL) {
+        uint8_t body[TSR_SHA256_LEN];
+        tsr_onnx_digest(a->g, body);
+        tsr_sha256_update(h, body, sizeof body);
+    }
 }
 
 void tsr_onnx_digest(const struct tsr_graph *g, uint8_t digest[32])

@@ -95,10 +95,12 @@ static Tsr__Onnx__Tensor *tensor(struct arena *a, const char *name, const struct
     return m;
 }
 
+static void fill_graph(struct arena *a, const struct tsr_graph *g, size_t captured, Tsr__Onnx__Graph *m);
+
 static Tsr__Onnx__Attribute *attribute(struct arena *a, const struct tsr_attr *from)
 {
     static const int type[] = {[TSR_ATTR_INT] = 2, [TSR_ATTR_FLOAT] = 1, [TSR_ATTR_STRING] = 3, [TSR_ATTR_INTS] = 7,
-                               [TSR_ATTR_FLOATS] = 6, [TSR_ATTR_STRINGS] = 8, [TSR_ATTR_TENSOR] = 4};
+                               [TSR_ATTR_FLOATS] = 6, [TSR_ATTR_STRINGS] = 8, [TSR_ATTR_TENSOR] = 4, [TSR_ATTR_GRAPH] = 5};
     Tsr__Onnx__Attribute *m = take(a, 1, sizeof *m);
     if (m == NULL) return NULL;
     tsr__onnx__attribute__init(m);
@@ -136,6 +138,11 @@ static Tsr__Onnx__Attribute *attribute(struct arena *a, const struct tsr_attr *f
     case TSR_ATTR_TENSOR:
         m->t = tensor(a, NULL, &from->t);
         break;
+    case TSR_ATTR_GRAPH:
+        m->g = take(a, 1, sizeof *m->g);
+        if (m->g == NULL) return NULL;
+        fill_graph(a, from->g, from->n, m->g);
+        break;
     }
     return m;
 }
@@ -153,7 +160,7 @@ static Tsr__Onnx__Node *node(struct arena *a, const struct tsr_graph *g, const s
     Tsr__Onnx__Node *m = take(a, 1, sizeof *m);
     if (m == NULL) return NULL;
     tsr__onnx__node__init(m);
-    m->n_input = (size_t)from->n_in;
+    m->n_input = (size_t)(from->n_in - from->n_captured);
     m->input = names(a, g, from->in, from->n_in);
     m->n_output = (size_t)from->n_out;
     m->output = names(a, g, from->out, from->n_out);
@@ -210,7 +217,8 @@ static void value_list(struct arena *a, const struct tsr_graph *g, bool output, 
         (*list)[i] = value_info(a, &g->value[output ? g->output[i] : g->input[i]]);
 }
 
-static void fill_graph(struct arena *a, const struct tsr_graph *g, Tsr__Onnx__Graph *m)
+/* captured: how many of the last inputs come from the graph around it and are not declared. */
+static void fill_graph(struct arena *a, const struct tsr_graph *g, size_t captured, Tsr__Onnx__Graph *m)
 {
     size_t inits = 0;
     tsr__onnx__graph__init(m);
@@ -224,6 +232,7 @@ static void fill_graph(struct arena *a, const struct tsr_graph *g, Tsr__Onnx__Gr
         if (g->value[v].is_init)
             m->initializer[m->n_initializer++] = tensor(a, g->value[v].name, &g->value[v].init);
     value_list(a, g, false, &m->input, &m->n_input);
+    m->n_input -= captured;
     value_list(a, g, true, &m->output, &m->n_output);
 }
 
@@ -278,7 +287,7 @@ static enum tsr_status save(const struct tsr_graph *g, struct tsr_sink *sink, st
     m.producer_name = g->producer;
     m.producer_version = version;
     m.graph = &mg;
-    fill_graph(&a, g, &mg);
+    fill_graph(&a, g, 0, &mg);
     fill_lists(&a, g, &m);
     enum tsr_status status = TSR_OK;
     if (a.failed) {

@@ -11,21 +11,29 @@
 #define MAX_CALLS 100000
 #define MAX_COPIED ((size_t)1 << 30) /* bytes of tensors in attributes: each call has its own */
 
-struct inliner {
+struct tsr_onnx_inliner {
     const Tsr__Onnx__Function **sorted; /* the model's functions, by name */
     size_t n_sorted;
     struct tsr_graph *g;
     struct tsr_onnx_files *files;
     size_t calls; /* numbers the copies of local names */
-    size_t copied;
+    size_t nodes, copied;
 };
 
 /* The call being expanded. Its own names and attributes are already those of the graph. */
-struct frame {
+struct tsr_onnx_frame {
     const Tsr__Onnx__Function *f;
     const Tsr__Onnx__Node *call;
     size_t number; /* makes local names unique */
     int depth;
+    const struct names *kept; /* what the graphs around make, within the function: no inputs of it, even if named so */
+};
+
+/* The sorted names that a graph in an attribute makes, and those of the graph around it. */
+struct names {
+    const char **name;
+    size_t n;
+    const struct names *outer;
 };
 
 static int compare(const char *a, const char *b)
@@ -41,7 +49,7 @@ static int by_name(const void *a, const void *b)
     return c != 0 ? c : compare(x->overload, y->overload);
 }
 
-static const Tsr__Onnx__Function *find(const struct inliner *in, const Tsr__Onnx__Node *node)
+static const Tsr__Onnx__Function *find(const struct tsr_onnx_inliner *in, const Tsr__Onnx__Node *node)
 {
     const Tsr__Onnx__Function key = {.name = node->op_type, .domain = node->domain, .overload = node->overload},
                               *wanted = &key;
@@ -49,17 +57,20 @@ static const Tsr__Onnx__Function *find(const struct inliner *in, const Tsr__Onnx
     return hit != NULL ? *hit : NULL;
 }
 
-/* The graph's name for a name used inside the function; a new string. Outside (at NULL) names
- * stay as they are. */
-static enum tsr_status rename_value(const struct frame *at, const char *name, char **out, struct tsr_error *err)
+static int by_text(const void *a, const void *b) { return strcmp(*(const char *const *)a, *(const char *const *)b); }
+
+/* Inside the function. Outside (at NULL) names stay as they are. */
+enum tsr_status tsr_onnx_rename(const struct tsr_onnx_frame *at, const char *name, char **out, struct tsr_error *err)
 {
-    bool local = at != NULL && name[0] != '\0';
-    for (size_t i = 0; local && i < at->f->n_input; i++)
+    bool local = at != NULL && name[0] != '\0', own = false; /* own: made by a graph of an attribute */
+    for (const struct names *k = at != NULL ? at->kept : NULL; local && k != NULL; k = k->outer)
+        own = own || bsearch(&name, k->name, k->n, sizeof *k->name, by_text) != NULL;
+    for (size_t i = 0; local && !own && i < at->f->n_input; i++)
         if (strcmp(at->f->input[i], name) == 0) {
             name = i < at->call->n_input ? at->call->input[i] : "";
             local = false;
         }
-    for (size_t i = 0; local && i < at->f->n_output; i++)
+    for (size_t i = 0; local && !own && i < at->f->n_output; i++)
         if (strcmp(at->f->output[i], name) == 0 && i < at->call->n_output && at->call->output[i][0] != '\0') {
             name = at->call->output[i];
             local = false;
@@ -72,11 +83,11 @@ static enum tsr_status rename_value(const struct frame *at, const char *name, ch
     return TSR_OK;
 }
 
-static enum tsr_status rename_all(const struct frame *at, size_t n, char **names, char ***out, struct tsr_error *err)
+static enum tsr_status rename_all(const struct tsr_onnx_frame *at, size_t n, char **names, char ***out, struct tsr_error *err)
 {
     *out = tsr_calloc(n, sizeof **out);
     if (*out == NULL) return tsr_nomem(err, n * sizeof **out);
-    for (size_t i = 0; i < n; i++) TSR_TRY(rename_value(at, names[i], &(*out)[i], err));
+    for (size_t i = 0; i < n; i++) TSR_TRY(tsr_onnx_rename(at, names[i], &(*out)[i], err));
     return TSR_OK;
 }
 
@@ -88,7 +99,7 @@ static void free_all(char **names, size_t n)
 
 /* The attribute that a reference inside the function means: the call's, else the function's
  * default, else NULL (the attribute is then left out). */
-static const Tsr__Onnx__Attribute *resolve(const struct frame *at, const char *ref)
+static const Tsr__Onnx__Attribute *resolve(const struct tsr_onnx_frame *at, const char *ref)
 {
     for (size_t i = 0; at != NULL && i < at->call->n_attribute; i++)
         if (compare(at->call->attribute[i]->name, ref) == 0) return at->call->attribute[i];
@@ -98,7 +109,7 @@ static const Tsr__Onnx__Attribute *resolve(const struct frame *at, const char *r
 }
 
 /* The version of the domain that the function was written for; 0: as the model says. */
-static int opset_of(const struct frame *at, const char *domain)
+static int opset_of(const struct tsr_onnx_frame *at, const char *domain)
 {
     if (domain == NULL || strcmp(domain, "ai.onnx") == 0) domain = "";
     for (size_t i = 0; at != NULL && i < at->f->n_opset_import; i++) {
@@ -109,12 +120,12 @@ static int opset_of(const struct frame *at, const char *domain)
     return 0;
 }
 
-static enum tsr_status walk(struct inliner *in, Tsr__Onnx__Node **nodes, size_t n, const struct frame *at,
+static enum tsr_status walk(struct tsr_onnx_inliner *in, Tsr__Onnx__Node **nodes, size_t n, const struct tsr_onnx_frame *at,
                             struct tsr_error *err);
 
 /* A copy of the node with graph names and resolved attributes, added to the graph or, where it
  * is itself a call, expanded. */
-static enum tsr_status add_copy(struct inliner *in, const Tsr__Onnx__Node *node, const struct frame *at,
+static enum tsr_status add_copy(struct tsr_onnx_inliner *in, const Tsr__Onnx__Node *node, const struct tsr_onnx_frame *at,
                                 struct tsr_error *err)
 {
     Tsr__Onnx__Node copy = *node;
@@ -133,6 +144,10 @@ static enum tsr_status add_copy(struct inliner *in, const Tsr__Onnx__Node *node,
         const Tsr__Onnx__Attribute *from = node->attribute[i];
         if (ref != NULL && ref[0] != '\0') from = resolve(at, ref);
         if (from == NULL) continue;
+        if (from != node->attribute[i] && from->g != NULL) {
+            status = tsr_fail(err, TSR_E_UNSUPPORTED, "a graph is handed to a function as its attribute '%.80s'", ref);
+            goto done;
+        }
         attr[copy.n_attribute] = *from;
         attr[copy.n_attribute].name = node->attribute[i]->name;
         list[copy.n_attribute] = &attr[copy.n_attribute];
@@ -145,21 +160,22 @@ static enum tsr_status add_copy(struct inliner *in, const Tsr__Onnx__Node *node,
     copy.output = output;
     const Tsr__Onnx__Function *f = find(in, node);
     if (f != NULL) {
-        struct frame inner = {f, &copy, ++in->calls, at != NULL ? at->depth + 1 : 1};
+        struct tsr_onnx_frame inner = {f, &copy, ++in->calls, at != NULL ? at->depth + 1 : 1, NULL};
         if (inner.depth > MAX_CALL_DEPTH)
             status = tsr_fail(err, TSR_E_CORRUPT, "the function '%s' calls itself, or calls nest more than %d deep",
                               f->name != NULL ? f->name : "", MAX_CALL_DEPTH);
         else if (in->calls > MAX_CALLS)
             status = tsr_fail(err, TSR_E_LIMIT, "the model's functions call each other more than %d times", MAX_CALLS);
         else status = walk(in, f->node, f->n_node, &inner, err);
-    } else if (in->g->n_node >= MAX_NODES) {
+    } else if (in->nodes++ >= MAX_NODES) {
         status = tsr_fail(err, TSR_E_LIMIT, "the model has more than %d nodes once its functions are expanded",
                           MAX_NODES);
     } else if (in->copied > MAX_COPIED) {
         status = tsr_fail(err, TSR_E_LIMIT, "the constants in the model's functions take more than %zu MiB once they are expanded",
                           MAX_COPIED >> 20);
     } else {
-        status = tsr_onnx_add_node(in->g, &copy, in->files, err);
+        const struct tsr_onnx_scope scope = {in->files, in, at};
+        status = tsr_onnx_add_node(in->g, &copy, &scope, err);
         if (status == TSR_OK) in->g->node[in->g->n_node - 1].opset = opset_of(at, node->domain);
     }
 done:
@@ -170,7 +186,7 @@ done:
     return status;
 }
 
-static enum tsr_status walk(struct inliner *in, Tsr__Onnx__Node **nodes, size_t n, const struct frame *at,
+static enum tsr_status walk(struct tsr_onnx_inliner *in, Tsr__Onnx__Node **nodes, size_t n, const struct tsr_onnx_frame *at,
                             struct tsr_error *err)
 {
     for (size_t i = 0; i < n; i++) TSR_TRY(add_copy(in, nodes[i], at, err));
@@ -179,7 +195,7 @@ static enum tsr_status walk(struct inliner *in, Tsr__Onnx__Node **nodes, size_t 
 
 enum tsr_status tsr_onnx_inline(Tsr__Onnx__Model *m, struct tsr_graph *g, struct tsr_onnx_files *files, struct tsr_error *err)
 {
-    struct inliner in = {.n_sorted = m->n_functions, .g = g, .files = files};
+    struct tsr_onnx_inliner in = {.n_sorted = m->n_functions, .g = g, .files = files};
     for (size_t i = 0; i < m->n_functions; i++)
         for (size_t k = 0; k < m->functions[i]->n_opset_import; k++) {
             const Tsr__Onnx__OperatorSet *o = m->functions[i]->opset_import[k];
@@ -194,4 +210,66 @@ enum tsr_status tsr_onnx_inline(Tsr__Onnx__Model *m, struct tsr_graph *g, struct
     enum tsr_status status = walk(&in, m->graph->node, m->graph->n_node, NULL, err);
     tsr_free(in.sorted);
     return status;
+}
+
+enum tsr_status tsr_onnx_add_nodes(struct tsr_graph *g, Tsr__Onnx__Graph *m, const struct tsr_onnx_scope *scope, struct tsr_error *err)
+{
+    struct tsr_onnx_inliner *in = scope->inliner;
+    if (in == NULL) {
+        for (size_t i = 0; i < m->n_node; i++) TSR_TRY(tsr_onnx_add_node(g, m->node[i], scope, err));
+        return TSR_OK;
+    }
+    struct tsr_graph *before = in->g;
+    in->g = g;
+    enum tsr_status status = walk(in, m->node, m->n_node, scope->at, err);
+    in->g = before;
+    return status;
+}
+
+static size_t count_names(const Tsr__Onnx__Graph *m)
+{
+    size_t n = m->n_input + m->n_initializer + m->n_sparse_initializer;
+    for (size_t i = 0; i < m->n_node; i++) n += m->node[i]->n_output;
+    return n;
+}
+
+static void collect(struct names *k, const char *name)
+{
+    if (name != NULL) k->name[k->n++] = name;
+}
+
+enum tsr_status tsr_onnx_enter(const struct tsr_onnx_scope *scope, Tsr__Onnx__Graph *m, struct tsr_onnx_frame **inner, struct tsr_error *err)
+{
+    *inner = NULL;
+    if (scope->at == NULL) return TSR_OK;
+    const size_t n = count_names(m);
+    struct tsr_onnx_frame *f = tsr_memdup(scope->at, sizeof *f);
+    struct names *k = tsr_calloc(1, sizeof *k);
+    if (k != NULL) k->name = tsr_calloc(n, sizeof *k->name);
+    if (f == NULL || k == NULL || k->name == NULL) {
+        if (k != NULL) tsr_free(k->name);
+        tsr_free(k);
+        tsr_free(f);
+        return tsr_nomem(err, n * sizeof *k->name);
+    }
+    for (size_t i = 0; i < m->n_input; i++) collect(k, m->input[i]->name);
+    for (size_t i = 0; i < m->n_initializer; i++) collect(k, m->initializer[i]->name);
+    for (size_t i = 0; i < m->n_sparse_initializer; i++)
+        collect(k, m->sparse_initializer[i]->values != NULL ? m->sparse_initializer[i]->values->name : NULL);
+    for (size_t i = 0; i < m->n_node; i++)
+        for (size_t j = 0; j < m->node[i]->n_output; j++) collect(k, m->node[i]->output[j]);
+    qsort(k->name, k->n, sizeof *k->name, by_text);
+    k->outer = f->kept;
+    f->kept = k;
+    *inner = f;
+    return TSR_OK;
+}
+
+void tsr_onnx_leave(struct tsr_onnx_frame *inner)
+{
+    if (inner == NULL) return;
+    struct names *k = (struct names *)(uintptr_t)inner->kept;
+    tsr_free(k->name);
+    tsr_free(k);
+    tsr_free(inner);
 }

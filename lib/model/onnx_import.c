@@ -57,7 +57,7 @@ static enum tsr_status add_strings(struct tsr_graph *g, const char *name, const 
     return status;
 }
 
-static enum tsr_status add_attr(struct tsr_graph *g, Tsr__Onnx__Attribute *m, struct tsr_onnx_files *files,
+static enum tsr_status add_attr(struct tsr_graph *g, Tsr__Onnx__Attribute *m, const struct tsr_onnx_scope *scope,
                                 struct tsr_error *err)
 {
     struct tsr_tensor t;
@@ -71,22 +71,22 @@ static enum tsr_status add_attr(struct tsr_graph *g, Tsr__Onnx__Attribute *m, st
     case PA_STRINGS: return add_strings(g, name, m, err);
     case PA_TENSOR:
         if (m->t == NULL) return tsr_fail(err, TSR_E_CORRUPT, "attribute '%s' is a tensor without one", name);
-        TSR_TRY(tsr_onnx_tensor(m->t, false, files, &t, err));
+        TSR_TRY(tsr_onnx_tensor(m->t, false, scope->files, &t, err));
         return tsr_graph_attr_tensor(g, name, &t, err);
     case PA_SPARSE:
         if (m->sparse_tensor == NULL) return tsr_fail(err, TSR_E_CORRUPT, "attribute '%s' is a sparse tensor without one", name);
         const char *own;
-        TSR_TRY(tsr_onnx_sparse(g, m->sparse_tensor, files, &own, &t, err));
+        TSR_TRY(tsr_onnx_sparse(g, m->sparse_tensor, scope->files, &own, &t, err));
         return tsr_graph_attr_tensor(g, strcmp(name, "sparse_value") == 0 ? "value" : name, &t, err); /* of Constant */
     case PA_GRAPH:
-    case PA_GRAPHS:
-        return tsr_fail(err, TSR_E_UNSUPPORTED,
-                        "attribute '%s' holds a graph; control flow (If, Loop, Scan) is not supported", name);
+        if (m->g == NULL) return tsr_fail(err, TSR_E_CORRUPT, "attribute '%s' is a graph without one", name);
+        return tsr_onnx_add_body(g, name, m->g, scope, err);
     default: return tsr_fail(err, TSR_E_UNSUPPORTED, "attribute '%s' has the unsupported type %d", name, attr_type(m));
     }
 }
 
-enum tsr_status tsr_onnx_add_node(struct tsr_graph *g, Tsr__Onnx__Node *m, struct tsr_onnx_files *files, struct tsr_error *err)
+enum tsr_status tsr_onnx_add_node(struct tsr_graph *g, Tsr__Onnx__Node *m, const struct tsr_onnx_scope *scope,
+                                  struct tsr_error *err)
 {
     if (m->op_type == NULL || m->op_type[0] == '\0')
         return tsr_fail(err, TSR_E_CORRUPT, "node '%s' names no operator", m->name != NULL ? m->name : "");
@@ -98,7 +98,7 @@ enum tsr_status tsr_onnx_add_node(struct tsr_graph *g, Tsr__Onnx__Node *m, struc
     TSR_TRY(tsr_graph_add_node(g, m->op_type, m->domain != NULL ? m->domain : "", m->name, (int)m->n_input,
                                (const char *const *)m->input, (int)m->n_output, (const char *const *)m->output, err));
     for (size_t i = 0; i < m->n_attribute; i++) {
-        enum tsr_status status = add_attr(g, m->attribute[i], files, err);
+        enum tsr_status status = add_attr(g, m->attribute[i], scope, err);
         if (status == TSR_OK) continue;
         tsr_error_prefix(err, "node '%s' (%s)", g->node[g->n_node - 1].name, m->op_type);
         return status;
@@ -107,9 +107,9 @@ enum tsr_status tsr_onnx_add_node(struct tsr_graph *g, Tsr__Onnx__Node *m, struc
 }
 
 /* An input's or output's declared type: NULL dims and rank -1 where the file does not say. */
-static enum tsr_status declare(struct tsr_graph *g, const Tsr__Onnx__ValueInfo *m, bool input, struct tsr_error *err)
+enum tsr_status tsr_onnx_declare(struct tsr_graph *g, const Tsr__Onnx__ValueInfo *m, const char *name, bool input,
+                                 struct tsr_error *err)
 {
-    const char *name = m->name != NULL ? m->name : "";
     const Tsr__Onnx__Type *type = m->type;
     int64_t dim[TSR_MAX_RANK];
     const char *dim_name[TSR_MAX_RANK] = {0};
@@ -135,6 +135,11 @@ static enum tsr_status declare(struct tsr_graph *g, const Tsr__Onnx__ValueInfo *
     }
     return input ? tsr_graph_add_input(g, name, dtype, rank, dim, dim_name, err)
                  : tsr_graph_add_output(g, name, dtype, rank, dim, dim_name, err);
+}
+
+static enum tsr_status declare(struct tsr_graph *g, const Tsr__Onnx__ValueInfo *m, bool input, struct tsr_error *err)
+{
+    return tsr_onnx_declare(g, m, m->name != NULL ? m->name : "", input, err);
 }
 
 static enum tsr_status fill_graph(struct tsr_graph *g, Tsr__Onnx__Model *m, struct tsr_onnx_files *files, struct tsr_error *err)
@@ -167,7 +172,8 @@ static enum tsr_status fill_graph(struct tsr_graph *g, Tsr__Onnx__Model *m, stru
     if (m->n_functions > 0) {
         TSR_TRY(tsr_onnx_inline(m, g, files, err));
     } else {
-        for (size_t i = 0; i < mg->n_node; i++) TSR_TRY(tsr_onnx_add_node(g, mg->node[i], files, err));
+        const struct tsr_onnx_scope scope = {.files = files};
+        TSR_TRY(tsr_onnx_add_nodes(g, mg, &scope, err));
     }
     for (size_t i = 0; i < mg->n_output; i++) TSR_TRY(declare(g, mg->output[i], false, err));
     return tsr_graph_finish(g, err);

@@ -53,9 +53,35 @@ enum tsr_status tsr_onnx_sparse(struct tsr_graph *g, Tsr__Onnx__SparseTensor *m,
 enum tsr_status tsr_onnx_inline(Tsr__Onnx__Model *m, struct tsr_graph *g, struct tsr_onnx_files *files,
                                 struct tsr_error *err) TSR_MUST_USE;
 
+/* Where a node stands: which function's body, if any, and within which graphs of attributes there. */
+struct tsr_onnx_inliner;
+struct tsr_onnx_frame;
+struct tsr_onnx_scope {
+    struct tsr_onnx_files *files;
+    struct tsr_onnx_inliner *inliner;  /* NULL: the model has no functions */
+    const struct tsr_onnx_frame *at;   /* NULL: in no function */
+};
+
 /* Adds one node with its attributes to the graph. */
-enum tsr_status tsr_onnx_add_node(struct tsr_graph *g, Tsr__Onnx__Node *m, struct tsr_onnx_files *files,
+enum tsr_status tsr_onnx_add_node(struct tsr_graph *g, Tsr__Onnx__Node *m, const struct tsr_onnx_scope *scope,
                                   struct tsr_error *err) TSR_MUST_USE;
+/* The same for all nodes of a message; calls of functions are replaced. */
+enum tsr_status tsr_onnx_add_nodes(struct tsr_graph *g, Tsr__Onnx__Graph *m, const struct tsr_onnx_scope *scope,
+                                   struct tsr_error *err) TSR_MUST_USE;
+/* Declares an input or output of the graph. name: what it is called there. */
+enum tsr_status tsr_onnx_declare(struct tsr_graph *g, const Tsr__Onnx__ValueInfo *m, const char *name, bool input,
+                                 struct tsr_error *err) TSR_MUST_USE;
+/* Gives the node added last its attribute of that name, a graph: values that it does not make itself become
+ * inputs of both. */
+enum tsr_status tsr_onnx_add_body(struct tsr_graph *g, const char *name, Tsr__Onnx__Graph *m, const struct tsr_onnx_scope *scope,
+                                  struct tsr_error *err) TSR_MUST_USE;
+/* For a graph in an attribute within a function: *inner is the frame in which the names that the graph makes
+ * hide those of the function; release it with tsr_onnx_leave. Without a function *inner is NULL. */
+enum tsr_status tsr_onnx_enter(const struct tsr_onnx_scope *scope, Tsr__Onnx__Graph *m, struct tsr_onnx_frame **inner,
+                               struct tsr_error *err) TSR_MUST_USE;
+void tsr_onnx_leave(struct tsr_onnx_frame *inner);
+/* The graph's name for a name in the frame; a new string. */
+enum tsr_status tsr_onnx_rename(const struct tsr_onnx_frame *at, const char *name, char **out, struct tsr_error *err) TSR_MUST_USE;
 
 /* Bytes [offset, offset + length) of a file in the folder, mapped; length < 0: to the file's end.
  * The file must lie in the folder, by its path and by every link on it, be a regular file, and hold

@@ -60,6 +60,7 @@ void tsr_attr_release(struct tsr_attr *attr)
     for (size_t i = 0; attr->strings && i < attr->n; i++) tsr_free(attr->strings[i]);
     tsr_free(attr->strings);
     tsr_tensor_release(&attr->t);
+    if (attr->g && attr->g_free) attr->g_free(attr->g);
     memset(attr, 0, sizeof *attr);
 }
 

@@ -4,7 +4,9 @@
 
 #include "tensor/tensor.h"
 
-enum tsr_attr_type { TSR_ATTR_INT, TSR_ATTR_FLOAT, TSR_ATTR_STRING, TSR_ATTR_INTS, TSR_ATTR_FLOATS, TSR_ATTR_STRINGS, TSR_ATTR_TENSOR };
+enum tsr_attr_type { TSR_ATTR_INT, TSR_ATTR_FLOAT, TSR_ATTR_STRING, TSR_ATTR_INTS, TSR_ATTR_FLOATS, TSR_ATTR_STRINGS, TSR_ATTR_TENSOR, TSR_ATTR_GRAPH };
+
+struct tsr_graph;
 
 struct tsr_attr {
     char *name;
@@ -13,10 +15,13 @@ struct tsr_attr {
     int64_t i;        /* TSR_ATTR_INT */
     float f;          /* TSR_ATTR_FLOAT */
     char *s;          /* TSR_ATTR_STRING, NUL-terminated */
-    int64_t *ints;    /* TSR_ATTR_INTS */
+    int64_t *ints;    /* TSR_ATTR_INTS; of TSR_ATTR_GRAPH: which of the node's inputs the last n inputs of the
+                         graph are, that it takes from the graph around it */
     float *floats;    /* TSR_ATTR_FLOATS */
     char **strings;   /* TSR_ATTR_STRINGS */
     struct tsr_tensor t; /* TSR_ATTR_TENSOR */
+    struct tsr_graph *g; /* TSR_ATTR_GRAPH, finished; let go by g_free (graph/ is above this module) */
+    void (*g_free)(struct tsr_graph *g);
 };
 
 struct tsr_op;
@@ -29,6 +34,7 @@ struct tsr_node {
     const struct tsr_op *op; /* resolved by tsr_graph_finish */
     int32_t *in, *out; /* value ids of the graph; -1 where an optional one is absent */
     int n_in, n_out;
+    int n_captured; /* the last of the inputs: what the graphs in its attributes take from around it */
     struct tsr_attr *attr;
     size_t n_attr;
 };

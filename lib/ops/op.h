@@ -15,6 +15,8 @@
 
 #define TSR_OP_MAX_SAVED 8
 
+struct tsr_session;
+
 struct tsr_op_ctx {
     const struct tsr_node *node;
     const struct tsr_tensor **in; /* node->n_in of them; NULL where absent. Values are there. */
@@ -37,6 +39,7 @@ struct tsr_op_ctx {
 
     struct tsr_pool *pool;
     const struct tsr_allocator *alloc;
+    struct tsr_session *session; /* that runs the node, for graph/control.c; NULL where there is none */
     struct tsr_error *err;
 };
 

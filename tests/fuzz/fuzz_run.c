@@ -51,7 +51,7 @@ static void run(const struct tsr_graph *g, const struct tsr_tensor *x, bool trai
 {
     struct tsr_error err = {0};
     struct tsr_session *s;
-    const struct tsr_session_options o = {.training = training, .max_bytes = MEMORY};
+    const struct tsr_session_options o = {.training = training, .max_bytes = MEMORY, .max_turns = 1000};
     if (tsr_session_new(g, &o, &s, &err) != TSR_OK) return;
     enum tsr_status status = TSR_OK;
     for (size_t i = 0; i < g->n_input && status == TSR_OK; i++) status = tsr_session_set_input(s, g->input[i], &x[i], &err);
