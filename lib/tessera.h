@@ -65,6 +65,7 @@
 #include "stream/writer.h"
 #include "tensor/blas.h"
 #include "tensor/dtype.h"
+#include "tensor/minifloat.h"
 #include "tensor/tensor.h"
 #include "tensor/vmath.h"
 #include "train/adamw.h"

@@ -80,7 +80,7 @@ static void save(const char *name, B b)
 
 /* ---- ONNX messages ---- */
 
-enum { F32 = 1, I64 = 7, STRING = 8, F8 = 17, FLOAT_ATTR = 1, INT_ATTR = 2, TENSOR_ATTR = 4, GRAPH_ATTR = 5 };
+enum { F32 = 1, I64 = 7, STRING = 8, COMPLEX = 14, FLOAT_ATTR = 1, INT_ATTR = 2, TENSOR_ATTR = 4, GRAPH_ATTR = 5 };
 
 /* Sizes of a tensor: n numbers, then name and type. */
 static B tensor_head(const char *name, int dtype, int rank, ...)
@@ -237,12 +237,18 @@ static void typed_fields(void)
     t = tensor_head("t22", 22, 1, D(3)); /* int4: two a number */
     bytes(&t, 5, "\x21\x07", 2);
     message(&g, 5, t);
+    t = tensor_head("t25", 25, 1, D(3)); /* uint2: four a number */
+    bytes(&t, 5, "\x39", 1);
+    message(&g, 5, t);
+    t = tensor_head("t17", 17, 1, D(2)); /* float8e4m3fn: one */
+    bytes(&t, 5, "\x38\x40", 2);
+    message(&g, 5, t);
     save("good-typed-fields", model_of(g));
 }
 
 static void raw_fields(void)
 {
-    static const int dtype[] = {1, 2, 3, 4, 5, 6, 7, 9, 10, 11, 12, 13, 16, 21, 22};
+    static const int dtype[] = {1, 2, 3, 4, 5, 6, 7, 9, 10, 11, 12, 13, 16, 17, 18, 19, 20, 21, 22, 23, 24, 25, 26};
     static const uint8_t zero[32];
     B g = graph_of(1, relu("x", "y"));
     for (size_t i = 0; i < sizeof dtype / sizeof *dtype; i++) {
@@ -593,9 +599,9 @@ static void unsupported(void)
     t = tensor_head("w", STRING, 1, D(1));
     text(&t, 6, "word");
     save_tensor("unsupported-strings", t);
-    t = tensor_head("w", F8, 1, D(4));
-    bytes(&t, 9, six, 4);
-    save_tensor("unsupported-float8", t);
+    t = tensor_head("w", COMPLEX, 1, D(1));
+    bytes(&t, 9, six, 8);
+    save_tensor("unsupported-complex", t);
     t = tensor_head("w", F32, 9, D(1), D(1), D(1), D(1), D(1), D(1), D(1), D(1), D(1));
     bytes(&t, 9, six, 4);
     save_tensor("unsupported-rank", t);

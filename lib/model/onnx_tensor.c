@@ -31,9 +31,7 @@ ProtobufCAllocator tsr_onnx_allocator(bool *failed)
 /* Types of the format that no tensor of ours can have. */
 static const char *type_name(int type)
 {
-    static const char *const foreign[] = {[14] = "complex64",    [15] = "complex128",   [17] = "float8e4m3fn",
-                                          [18] = "float8e4m3fnuz", [19] = "float8e5m2", [20] = "float8e5m2fnuz",
-                                          [23] = "float4e2m1"};
+    static const char *const foreign[] = {[14] = "complex64", [15] = "complex128"};
     bool is_foreign = type >= 0 && type < (int)(sizeof foreign / sizeof *foreign) && foreign[type] != NULL;
     return is_foreign ? foreign[type] : tsr_dtype_name((enum tsr_dtype)type);
 }
@@ -90,13 +88,13 @@ static enum tsr_status take_field(void *field, size_t *n, enum tsr_dtype dtype, 
     return TSR_OK;
 }
 
-/* The typed fields: each holds several element types, one number an element (4-bit types: one
- * number for two). */
+/* The typed fields: each holds several element types, one number an element (packed types: one
+ * number a byte). */
 static enum tsr_status from_fields(Tsr__Onnx__Tensor *m, bool take, enum tsr_dtype dtype,
                                    const struct tsr_shape *shape, struct tsr_tensor *out, struct tsr_error *err)
 {
     size_t count = (size_t)tsr_shape_count(shape), have;
-    size_t numbers = tsr_dtype_bits(dtype) == 4 ? (count + 1) / 2 : count;
+    size_t numbers = tsr_dtype_bits(dtype) < 8 ? tsr_dtype_bytes(dtype, (int64_t)count) : count;
     switch (dtype) {
     case TSR_F32: have = m->n_float_data; break;
     case TSR_F64: have = m->n_double_data; break;
@@ -132,7 +130,7 @@ static enum tsr_status from_fields(Tsr__Onnx__Tensor *m, bool take, enum tsr_dty
     case TSR_U16:
         for (size_t i = 0; i < count; i++) tsr_put_le16(to + 2 * i, (uint16_t)m->int32_data[i]);
         break;
-    default: /* one byte each: I8 U8 BOOL, and pairs of I4 U4 */
+    default: /* one byte each: I8 U8 BOOL, floats of 8 bits, and what is packed into bytes */
         for (size_t i = 0; i < numbers; i++) to[i] = (uint8_t)m->int32_data[i];
     }
     return TSR_OK;

@@ -2,13 +2,19 @@
 #include "ops/arg.h"
 #include "ops/families.h"
 #include "ops/par.h"
+#include "tensor/minifloat.h"
 
 #include <inttypes.h>
 #include <string.h>
 
+/* Types that can be converted and handed on, but not computed with. */
+#define CASTABLE                                                                                                       \
+    (TSR_MASK_ANY | TSR_MASK(TSR_U2) | TSR_MASK(TSR_I2) | TSR_MASK(TSR_F8E4M3FN) | TSR_MASK(TSR_F8E4M3FNUZ) |          \
+     TSR_MASK(TSR_F8E5M2) | TSR_MASK(TSR_F8E5M2FNUZ) | TSR_MASK(TSR_F8E8M0) | TSR_MASK(TSR_F4E2M1))
+
 static enum tsr_status cast_to(struct tsr_op_ctx *ctx, int64_t to)
 {
-    TSR_TRY(tsr_op_need(ctx, 0, TSR_MASK_ANY));
+    TSR_TRY(tsr_op_need(ctx, 0, CASTABLE));
     if (to < 0 || to > 31 || tsr_dtype_bits((enum tsr_dtype)to) == 0)
         return tsr_op_fail(ctx, TSR_E_UNSUPPORTED, "elements cannot be converted to type %s (%" PRId64 ")",
                            to < 0 || to > 31 ? "unknown" : tsr_dtype_name((enum tsr_dtype)to), to);
@@ -23,7 +29,7 @@ static enum tsr_status cast_infer(struct tsr_op_ctx *ctx)
 
 static enum tsr_status cast_like_infer(struct tsr_op_ctx *ctx)
 {
-    TSR_TRY(tsr_op_need(ctx, 1, TSR_MASK_ANY));
+    TSR_TRY(tsr_op_need(ctx, 1, CASTABLE));
     return cast_to(ctx, ctx->in[1]->dtype);
 }
 
@@ -35,7 +41,7 @@ struct cast {
 
 static void cast_piece(void *arg, int64_t from, int64_t to)
 {
-    const struct cast *c = arg; /* pieces are even, so 4-bit elements begin on a byte */
+    const struct cast *c = arg; /* pieces are multiples of 4, so elements of few bits begin on a byte */
     size_t d = tsr_dtype_bytes(c->to, from), s = tsr_dtype_bytes(c->from, from);
     tsr_convert(c->to, (char *)c->dst + d, c->from, (const char *)c->src + s, to - from);
 }
@@ -46,8 +52,22 @@ static void cast_run(struct tsr_op_ctx *ctx, struct tsr_tensor *to, const struct
     if (to->data != from->data) tsr_par(ctx->pool, tsr_tensor_count(from), 32768, cast_piece, &c);
 }
 
+/* To 8-bit floats, which the attributes say more about. */
+static bool cast_to_mini(const struct tsr_op_ctx *ctx)
+{
+    const char *mode = tsr_node_string(ctx->node, "round_mode", "up");
+    const enum tsr_mini_round round = strcmp(mode, "down") == 0 ? TSR_MINI_DOWN : strcmp(mode, "nearest") == 0 ? TSR_MINI_NEAREST : TSR_MINI_UP;
+    const bool saturate = tsr_node_int(ctx->node, "saturate", 1) != 0;
+    const struct tsr_tensor *x = ctx->in[0], *y = &ctx->out[0];
+    if (!tsr_dtype_is_mini(y->dtype) || tsr_dtype_bits(y->dtype) < 8 || x->dtype == y->dtype) return false;
+    for (int64_t i = 0; i < tsr_tensor_count(x); i++)
+        ((uint8_t *)y->data)[i] = tsr_mini_encode(y->dtype, tsr_load_f64(x->dtype, x->data, i), saturate, round);
+    return true;
+}
+
 static enum tsr_status cast_forward(struct tsr_op_ctx *ctx)
 {
+    if (cast_to_mini(ctx)) return TSR_OK;
     cast_run(ctx, &ctx->out[0], ctx->in[0]);
     return TSR_OK;
 }
@@ -62,7 +82,7 @@ static enum tsr_status cast_backward(struct tsr_op_ctx *ctx)
 
 static enum tsr_status identity_infer(struct tsr_op_ctx *ctx)
 {
-    return tsr_arg_same(ctx, TSR_MASK_ANY);
+    return tsr_arg_same(ctx, CASTABLE);
 }
 
 /* The same bits as another type of the same size; truth values stay 0 and 1. */

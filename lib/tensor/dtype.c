@@ -4,6 +4,7 @@
  * float64, bytes) and goes through blocks of double or int64 for all others, so that there is
  * one loader and one storer for each type instead of one loop for each pair. */
 #include "tensor/dtype.h"
+#include "tensor/minifloat.h"
 
 #include <math.h>
 #include <string.h>
@@ -23,7 +24,9 @@ static const struct {
     [TSR_I64] = {"int64", 64},     [TSR_STRING] = {"string", 0}, [TSR_BOOL] = {"bool", 8},
     [TSR_F16] = {"float16", 16},   [TSR_F64] = {"float64", 64},  [TSR_U32] = {"uint32", 32},
     [TSR_U64] = {"uint64", 64},    [TSR_BF16] = {"bfloat16", 16}, [TSR_U4] = {"uint4", 4},
-    [TSR_I4] = {"int4", 4},
+    [TSR_I4] = {"int4", 4},        [TSR_U2] = {"uint2", 2},      [TSR_I2] = {"int2", 2},
+    [TSR_F8E4M3FN] = {"float8e4m3fn", 8}, [TSR_F8E4M3FNUZ] = {"float8e4m3fnuz", 8}, [TSR_F8E5M2] = {"float8e5m2", 8},
+    [TSR_F8E5M2FNUZ] = {"float8e5m2fnuz", 8}, [TSR_F8E8M0] = {"float8e8m0", 8}, [TSR_F4E2M1] = {"float4e2m1", 4},
 };
 
 static bool known(enum tsr_dtype t)
@@ -55,12 +58,12 @@ bool tsr_dtype_is_float(enum tsr_dtype t)
 
 bool tsr_dtype_is_int(enum tsr_dtype t)
 {
-    return known(t) && !tsr_dtype_is_float(t) && t != TSR_STRING && t != TSR_BOOL;
+    return known(t) && !tsr_dtype_is_float(t) && !tsr_dtype_is_mini(t) && t != TSR_STRING && t != TSR_BOOL;
 }
 
 bool tsr_dtype_is_signed(enum tsr_dtype t)
 {
-    return tsr_dtype_is_float(t) || t == TSR_I4 || t == TSR_I8 || t == TSR_I16 || t == TSR_I32 || t == TSR_I64;
+    return tsr_dtype_is_float(t) || (tsr_dtype_is_mini(t) && t != TSR_F8E8M0) || t == TSR_I2 || t == TSR_I4 || t == TSR_I8 || t == TSR_I16 || t == TSR_I32 || t == TSR_I64;
 }
 
 /* ---- single values ---- */
@@ -164,6 +167,36 @@ static void set_nibble(uint8_t *p, int64_t i, unsigned v)
     *b = (uint8_t)(i & 1 ? (*b & 0x0f) | (v & 15) << 4 : (*b & 0xf0) | (v & 15));
 }
 
+static unsigned pair_at(const uint8_t *p, int64_t i) { return p[i >> 2] >> 2 * (i & 3) & 3u; }
+
+static int64_t sign2(unsigned pair) { return (int64_t)(pair & 3) - ((pair & 2) ? 4 : 0); }
+
+static void set_pair(uint8_t *p, int64_t i, unsigned v)
+{
+    const int shift = 2 * (int)(i & 3);
+    p[i >> 2] = (uint8_t)((p[i >> 2] & ~(3u << shift)) | (v & 3) << shift);
+}
+
+static double load_mini(enum tsr_dtype t, const uint8_t *p, int64_t i)
+{
+    return tsr_mini_decode(t, t == TSR_F4E2M1 ? (uint8_t)nibble_at(p, i) : p[i]);
+}
+
+static void store_mini(enum tsr_dtype t, uint8_t *p, int64_t i, double v)
+{
+    const uint8_t code = tsr_mini_encode(t, v, true, TSR_MINI_UP);
+    if (t == TSR_F4E2M1) set_nibble(p, i, code);
+    else p[i] = code;
+}
+
+#define MINI                                                                                       \
+    case TSR_F8E4M3FN:                                                                             \
+    case TSR_F8E4M3FNUZ:                                                                           \
+    case TSR_F8E5M2:                                                                               \
+    case TSR_F8E5M2FNUZ:                                                                           \
+    case TSR_F8E8M0:                                                                               \
+    case TSR_F4E2M1
+
 /* ---- blocks: [at, at + n) of an array, from and to double or int64 ---- */
 
 #define LOAD(TYPE, EXPR)                                                                           \
@@ -198,6 +231,15 @@ static void load_block_f64(enum tsr_dtype t, const void *src, int64_t at, int64_
     case TSR_I4:
         for (int64_t i = 0; i < n; i++) dst[i] = (double)sign4(nibble_at(src, at + i));
         break;
+    case TSR_U2:
+        for (int64_t i = 0; i < n; i++) dst[i] = pair_at(src, at + i);
+        break;
+    case TSR_I2:
+        for (int64_t i = 0; i < n; i++) dst[i] = (double)sign2(pair_at(src, at + i));
+        break;
+    MINI:
+        for (int64_t i = 0; i < n; i++) dst[i] = load_mini(t, src, at + i);
+        break;
     case TSR_NONE:
     case TSR_STRING:
     default: memset(dst, 0, (size_t)n * sizeof *dst);
@@ -226,6 +268,15 @@ static void load_block_i64(enum tsr_dtype t, const void *src, int64_t at, int64_
     case TSR_I4:
         for (int64_t i = 0; i < n; i++) dst[i] = sign4(nibble_at(src, at + i));
         break;
+    case TSR_U2:
+        for (int64_t i = 0; i < n; i++) dst[i] = pair_at(src, at + i);
+        break;
+    case TSR_I2:
+        for (int64_t i = 0; i < n; i++) dst[i] = sign2(pair_at(src, at + i));
+        break;
+    MINI:
+        for (int64_t i = 0; i < n; i++) dst[i] = f64_to_i64(load_mini(t, src, at + i));
+        break;
     case TSR_NONE:
     case TSR_STRING:
     default: memset(dst, 0, (size_t)n * sizeof *dst);
@@ -251,6 +302,13 @@ static void store_block_f64(enum tsr_dtype t, void *dst, int64_t at, int64_t n, 
     case TSR_U4:
     case TSR_I4:
         for (int64_t i = 0; i < n; i++) set_nibble(dst, at + i, (unsigned)(f64_to_i64(v[i]) & 15));
+        break;
+    case TSR_U2:
+    case TSR_I2:
+        for (int64_t i = 0; i < n; i++) set_pair(dst, at + i, (unsigned)(f64_to_i64(v[i]) & 3));
+        break;
+    MINI:
+        for (int64_t i = 0; i < n; i++) store_mini(t, dst, at + i, v[i]);
         break;
     case TSR_NONE:
     case TSR_STRING:
@@ -289,6 +347,13 @@ static void store_block_i64(enum tsr_dtype t, void *dst, int64_t at, int64_t n, 
     case TSR_I4:
         for (int64_t i = 0; i < n; i++) set_nibble(dst, at + i, (unsigned)(v[i] & 15));
         break;
+    case TSR_U2:
+    case TSR_I2:
+        for (int64_t i = 0; i < n; i++) set_pair(dst, at + i, (unsigned)(v[i] & 3));
+        break;
+    MINI:
+        for (int64_t i = 0; i < n; i++) store_mini(t, dst, at + i, i64_sticky(v[i], is_unsigned));
+        break;
     case TSR_NONE:
     case TSR_STRING:
     default: break;
@@ -296,6 +361,7 @@ static void store_block_i64(enum tsr_dtype t, void *dst, int64_t at, int64_t n, 
 }
 #undef LOAD
 #undef STORE
+#undef MINI
 
 double tsr_load_f64(enum tsr_dtype t, const void *data, int64_t i)
 {
@@ -396,19 +462,21 @@ static bool convert_direct(enum tsr_dtype to, void *dst, enum tsr_dtype from, co
     return false;
 }
 
+static size_t packed_bytes(enum tsr_dtype t, int64_t n) { return ((size_t)n * (size_t)tsr_dtype_bits(t) + 7) / 8; }
+
 void tsr_convert(enum tsr_dtype to, void *dst, enum tsr_dtype from, const void *src, int64_t n)
 {
-    enum { BLOCK = 512 }; /* even, so that 4-bit blocks begin on a byte */
+    enum { BLOCK = 512 }; /* a multiple of 4, so that blocks of few bits begin on a byte */
     if (n <= 0 || tsr_dtype_bits(to) == 0 || tsr_dtype_bits(from) == 0) return;
     if (to == from) {
-        memcpy(dst, src, ((size_t)n * (size_t)tsr_dtype_bits(to) + 7) / 8);
+        memcpy(dst, src, packed_bytes(to, n));
         return;
     }
     if (convert_direct(to, dst, from, src, n)) return;
-    if (tsr_dtype_bits(to) == 4) memset(dst, 0, ((size_t)n + 1) / 2);
+    if (tsr_dtype_bits(to) < 8) memset(dst, 0, packed_bytes(to, n));
     for (int64_t at = 0; at < n; at += BLOCK) {
         int64_t m = n - at < BLOCK ? n - at : BLOCK;
-        if (tsr_dtype_is_float(from)) {
+        if (tsr_dtype_is_float(from) || tsr_dtype_is_mini(from)) {
             double v[BLOCK];
             load_block_f64(from, src, at, m, v);
             store_block_f64(to, dst, at, m, v);

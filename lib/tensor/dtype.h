@@ -20,8 +20,16 @@ enum tsr_dtype {
     TSR_U32 = 12,
     TSR_U64 = 13,
     TSR_BF16 = 16, /* the upper half of a binary32 */
+    TSR_F8E4M3FN = 17, /* the formats of 8 and 4 bits: tensor/minifloat.h */
+    TSR_F8E4M3FNUZ = 18,
+    TSR_F8E5M2 = 19,
+    TSR_F8E5M2FNUZ = 20,
     TSR_U4 = 21,   /* two elements a byte, the first in the low nibble */
-    TSR_I4 = 22
+    TSR_I4 = 22,
+    TSR_F4E2M1 = 23, /* two a byte, likewise */
+    TSR_F8E8M0 = 24,
+    TSR_U2 = 25,   /* four elements a byte, the first in the low bits */
+    TSR_I2 = 26
 };
 
 /* "float32", "int8", ... ; "unknown" for values that are none of the above. Static storage. */
@@ -30,7 +38,7 @@ const char *tsr_dtype_name(enum tsr_dtype t);
 enum tsr_dtype tsr_dtype_of(const char *name);
 /* Bits of one element; 0 for TSR_NONE, TSR_STRING and unknown values. */
 int tsr_dtype_bits(enum tsr_dtype t);
-bool tsr_dtype_is_float(enum tsr_dtype t);  /* F16 BF16 F32 F64 */
+bool tsr_dtype_is_float(enum tsr_dtype t);  /* F16 BF16 F32 F64: what can be computed with */
 bool tsr_dtype_is_int(enum tsr_dtype t);    /* signed and unsigned integers; not BOOL */
 bool tsr_dtype_is_signed(enum tsr_dtype t); /* signed integers and floats */
 
@@ -51,8 +59,8 @@ void tsr_store_f64(enum tsr_dtype t, void *data, int64_t i, double v);
 int64_t tsr_load_i64(enum tsr_dtype t, const void *data, int64_t i);
 void tsr_store_i64(enum tsr_dtype t, void *data, int64_t i, int64_t v);
 
-/* n elements from one type to another, as ONNX Cast does for the types above (no saturation);
- * float to narrower float rounds half to even, float to integer truncates. */
+/* n elements from one type to another, as ONNX Cast does for the types above (no saturation, but to 8
+ * and 4 bits); float to narrower float rounds half to even, float to integer truncates. */
 void tsr_convert(enum tsr_dtype to, void *dst, enum tsr_dtype from, const void *src, int64_t n);
 
 #endif

@@ -52,7 +52,7 @@ static enum tsr_status compare(const struct tsr_tensor *want, const struct tsr_t
     if (shape_only) return TSR_OK;
     int64_t n = tsr_tensor_count(want), wrong = 0, first = -1;
     for (int64_t i = 0; i < n; i++) {
-        bool ok = tsr_dtype_is_float(want->dtype)
+        bool ok = tsr_dtype_is_float(want->dtype) || tsr_dtype_is_mini(want->dtype)
                       ? close_enough(tsr_load_f64(want->dtype, want->data, i), tsr_load_f64(have->dtype, have->data, i))
                       : tsr_load_i64(want->dtype, want->data, i) == tsr_load_i64(have->dtype, have->data, i);
         if (ok) continue;

@@ -129,7 +129,9 @@ START_TEST(elements)
     for (int64_t i = 0; i < 3; i++) {
         static const int64_t want[] = {1, 2, 7};
         ck_assert_int_eq(tsr_load_i64(TSR_I4, init_of(g, "t22")->data, i), want[i]);
+        ck_assert_int_eq(tsr_load_i64(TSR_U2, init_of(g, "t25")->data, i), i + 1);
     }
+    ck_assert(tsr_load_f64(TSR_F8E4M3FN, init_of(g, "t17")->data, 1) == 2);
     tsr_graph_free(g);
     OK(tsr_onnx_load(FIXTURES "/good-sparse-initialiser.onnx", &g, &err));
     static const float w[] = {-2, 0, 3.5F, 0, 0, 1}, v[] = {-2, 0, 0, 0, 0, 1};
