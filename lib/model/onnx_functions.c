@@ -7,12 +7,20 @@
 #include <string.h>
 
 #define MAX_CALL_DEPTH 32
-#define MAX_NODES 4000000
+#define MAX_EXPANDED 200000 /* nodes: a small file can ask for very many */
 #define MAX_CALLS 100000
 #define MAX_COPIED ((size_t)1 << 30) /* bytes of tensors in attributes: each call has its own */
 
+/* The inputs and outputs of a function by name; of several of one name the first comes first, inputs before
+ * outputs. */
+struct formal {
+    const char *name;
+    size_t place; /* inputs, then outputs */
+};
+
 struct tsr_onnx_inliner {
     const Tsr__Onnx__Function **sorted; /* the model's functions, by name */
+    struct formal **formal;             /* of each; NULL until it is called */
     size_t n_sorted;
     struct tsr_graph *g;
     struct tsr_onnx_files *files;
@@ -23,6 +31,7 @@ struct tsr_onnx_inliner {
 /* The call being expanded. Its own names and attributes are already those of the graph. */
 struct tsr_onnx_frame {
     const Tsr__Onnx__Function *f;
+    const struct formal *formal;
     const Tsr__Onnx__Node *call;
     size_t number; /* makes local names unique */
     int depth;
@@ -49,12 +58,52 @@ static int by_name(const void *a, const void *b)
     return c != 0 ? c : compare(x->overload, y->overload);
 }
 
-static const Tsr__Onnx__Function *find(const struct tsr_onnx_inliner *in, const Tsr__Onnx__Node *node)
+/* The function that a node calls, and its place; NULL where it calls none. */
+static const Tsr__Onnx__Function *find(const struct tsr_onnx_inliner *in, const Tsr__Onnx__Node *node, size_t *place)
 {
     const Tsr__Onnx__Function key = {.name = node->op_type, .domain = node->domain, .overload = node->overload},
                               *wanted = &key;
     const Tsr__Onnx__Function **hit = bsearch(&wanted, in->sorted, in->n_sorted, sizeof *in->sorted, by_name);
+    *place = hit != NULL ? (size_t)(hit - in->sorted) : 0;
     return hit != NULL ? *hit : NULL;
+}
+
+static int by_formal(const void *a, const void *b)
+{
+    const struct formal *x = a, *y = b;
+    const int c = strcmp(x->name, y->name);
+    return c != 0 ? c : (x->place > y->place) - (x->place < y->place);
+}
+
+static enum tsr_status know_formals(struct tsr_onnx_inliner *in, size_t place, struct tsr_error *err)
+{
+    const Tsr__Onnx__Function *f = in->sorted[place];
+    const size_t n = f->n_input + f->n_output;
+    if (in->formal[place] != NULL) return TSR_OK;
+    struct formal *list = tsr_malloc(n, sizeof *list);
+    if (list == NULL) return tsr_nomem(err, n * sizeof *list);
+    for (size_t i = 0; i < n; i++) list[i] = (struct formal){i < f->n_input ? f->input[i] : f->output[i - f->n_input], i};
+    qsort(list, n, sizeof *list, by_formal);
+    in->formal[place] = list;
+    return TSR_OK;
+}
+
+/* What the function calls `name` is called outside; NULL: it is its own. */
+static const char *actual(const struct tsr_onnx_frame *at, const char *name)
+{
+    const size_t n_in = at->f->n_input, n = n_in + at->f->n_output;
+    size_t lo = 0, hi = n; /* the first of the name */
+    while (lo < hi) {
+        const size_t mid = (lo + hi) / 2;
+        if (strcmp(at->formal[mid].name, name) < 0) lo = mid + 1;
+        else hi = mid;
+    }
+    for (; lo < n && strcmp(at->formal[lo].name, name) == 0; lo++) {
+        const size_t k = at->formal[lo].place;
+        if (k < n_in) return k < at->call->n_input ? at->call->input[k] : "";
+        if (k - n_in < at->call->n_output && at->call->output[k - n_in][0] != '\0') return at->call->output[k - n_in];
+    }
+    return NULL;
 }
 
 static int by_text(const void *a, const void *b) { return strcmp(*(const char *const *)a, *(const char *const *)b); }
@@ -65,16 +114,11 @@ enum tsr_status tsr_onnx_rename(const struct tsr_onnx_frame *at, const char *nam
     bool local = at != NULL && name[0] != '\0', own = false; /* own: made by a graph of an attribute */
     for (const struct names *k = at != NULL ? at->kept : NULL; local && k != NULL; k = k->outer)
         own = own || bsearch(&name, k->name, k->n, sizeof *k->name, by_text) != NULL;
-    for (size_t i = 0; local && !own && i < at->f->n_input; i++)
-        if (strcmp(at->f->input[i], name) == 0) {
-            name = i < at->call->n_input ? at->call->input[i] : "";
-            local = false;
-        }
-    for (size_t i = 0; local && !own && i < at->f->n_output; i++)
-        if (strcmp(at->f->output[i], name) == 0 && i < at->call->n_output && at->call->output[i][0] != '\0') {
-            name = at->call->output[i];
-            local = false;
-        }
+    const char *outside = local && !own ? actual(at, name) : NULL;
+    if (outside != NULL) {
+        name = outside;
+        local = false;
+    }
     size_t n = strlen(name) + 32;
     *out = tsr_malloc(n, 1);
     if (*out == NULL) return tsr_nomem(err, n);
@@ -158,18 +202,19 @@ static enum tsr_status add_copy(struct tsr_onnx_inliner *in, const Tsr__Onnx__No
     TSR_GO(status, done, rename_all(at, node->n_output, node->output, &output, err));
     copy.input = input;
     copy.output = output;
-    const Tsr__Onnx__Function *f = find(in, node);
+    size_t place;
+    const Tsr__Onnx__Function *f = find(in, node, &place);
     if (f != NULL) {
-        struct tsr_onnx_frame inner = {f, &copy, ++in->calls, at != NULL ? at->depth + 1 : 1, NULL};
+        TSR_GO(status, done, know_formals(in, place, err));
+        struct tsr_onnx_frame inner = {f, in->formal[place], &copy, ++in->calls, at != NULL ? at->depth + 1 : 1, NULL};
         if (inner.depth > MAX_CALL_DEPTH)
             status = tsr_fail(err, TSR_E_CORRUPT, "the function '%s' calls itself, or calls nest more than %d deep",
                               f->name != NULL ? f->name : "", MAX_CALL_DEPTH);
         else if (in->calls > MAX_CALLS)
             status = tsr_fail(err, TSR_E_LIMIT, "the model's functions call each other more than %d times", MAX_CALLS);
         else status = walk(in, f->node, f->n_node, &inner, err);
-    } else if (in->nodes++ >= MAX_NODES) {
-        status = tsr_fail(err, TSR_E_LIMIT, "the model has more than %d nodes once its functions are expanded",
-                          MAX_NODES);
+    } else if (at != NULL && in->nodes++ >= MAX_EXPANDED) {
+        status = tsr_fail(err, TSR_E_LIMIT, "the model's functions have more than %d nodes once they are expanded", MAX_EXPANDED);
     } else if (in->copied > MAX_COPIED) {
         status = tsr_fail(err, TSR_E_LIMIT, "the constants in the model's functions take more than %zu MiB once they are expanded",
                           MAX_COPIED >> 20);
@@ -205,9 +250,14 @@ enum tsr_status tsr_onnx_inline(Tsr__Onnx__Model *m, struct tsr_graph *g, struct
             if (!known) TSR_TRY(tsr_graph_opset(g, domain, o->version, err));
         }
     in.sorted = tsr_memdup(m->functions, m->n_functions * sizeof *in.sorted);
-    if (in.sorted == NULL) return tsr_nomem(err, m->n_functions * sizeof *in.sorted);
-    qsort(in.sorted, in.n_sorted, sizeof *in.sorted, by_name);
-    enum tsr_status status = walk(&in, m->graph->node, m->graph->n_node, NULL, err);
+    in.formal = tsr_calloc(m->n_functions, sizeof *in.formal);
+    enum tsr_status status = in.sorted != NULL && in.formal != NULL ? TSR_OK : tsr_nomem(err, m->n_functions * sizeof *in.sorted);
+    if (status == TSR_OK) {
+        qsort(in.sorted, in.n_sorted, sizeof *in.sorted, by_name);
+        status = walk(&in, m->graph->node, m->graph->n_node, NULL, err);
+    }
+    for (size_t i = 0; in.formal != NULL && i < in.n_sorted; i++) tsr_free(in.formal[i]);
+    tsr_free(in.formal);
     tsr_free(in.sorted);
     return status;
 }

@@ -96,12 +96,92 @@ START_TEST(a_million_nodes)
 }
 END_TEST
 
+/* A node of many names: "Sum" of a0 .. an, or a call of the function F with them. */
+static void wide(B *to, unsigned field, const char *op, const char *domain, int n)
+{
+    B m = {0};
+    char name[16];
+    OK(tsr_buf_reserve(&m, (size_t)n * 12 + 64, &err));
+    for (int i = 0; i < n; i++) {
+        (void)snprintf(name, sizeof name, "a%d", i);
+        text(&m, 1, name);
+    }
+    text(&m, 2, "y");
+    text(&m, 4, op);
+    if (*domain) text(&m, 7, domain);
+    bytes(to, field, m.data, m.len);
+    tsr_buf_release(&m);
+}
+
+/* A function of many inputs is called with as many: names are found without looking at all of them. */
+START_TEST(a_wide_function)
+{
+    enum { N = 30000 };
+    B g = {0}, f = {0}, m;
+    struct tsr_graph *graph;
+    char name[16];
+    OK(tsr_buf_reserve(&g, (size_t)N * 40 + 256, &err));
+    OK(tsr_buf_reserve(&f, (size_t)N * 40 + 256, &err));
+    text(&f, 1, "F");
+    text(&f, 10, "own");
+    text(&f, 5, "y");
+    for (int i = 0; i < N; i++) {
+        (void)snprintf(name, sizeof name, "a%d", i);
+        named(&g, 11, name);
+        text(&f, 4, name);
+    }
+    wide(&f, 7, "Sum", "", N);
+    wide(&g, 1, "F", "own", N);
+    named(&g, 12, "y");
+    m = model(&g);
+    OK(tsr_buf_reserve(&m, f.len + 64, &err));
+    bytes(&m, 25, f.data, f.len);
+    const double before = seconds();
+    OK(tsr_onnx_load_memory(m.data, m.len, "m", NULL, &graph, &err));
+    ck_assert_uint_eq(graph->n_node, 1);
+    ck_assert_int_eq(graph->node[0].n_in, N);
+    ck_assert_msg(seconds() - before < 10, "%g s", seconds() - before);
+    tsr_graph_free(graph);
+    tsr_buf_release(&f);
+    tsr_buf_release(&m);
+}
+END_TEST
+
+/* 1000 nodes in a function that is called 1000 times from a file of some kilobytes. */
+START_TEST(an_expanding_function)
+{
+    B g = {0}, f = {0}, m;
+    struct tsr_graph *graph;
+    OK(tsr_buf_reserve(&g, 65536, &err));
+    OK(tsr_buf_reserve(&f, 65536, &err));
+    text(&f, 1, "F");
+    text(&f, 4, "a");
+    for (int i = 0; i < 1000; i++) {
+        B n = {.data = (uint8_t[64]){0}};
+        text(&n, 1, "a");
+        text(&n, 4, "Relu");
+        bytes(&f, 7, n.data, n.len);
+        node(&g, "F", "x", "y");
+    }
+    named(&g, 11, "x");
+    named(&g, 12, "y");
+    m = model(&g);
+    OK(tsr_buf_reserve(&m, f.len + 64, &err));
+    bytes(&m, 25, f.data, f.len);
+    FAILS(TSR_E_LIMIT, "200000 nodes", tsr_onnx_load_memory(m.data, m.len, "m", NULL, &graph, &err));
+    tsr_buf_release(&f);
+    tsr_buf_release(&m);
+}
+END_TEST
+
 int main(void)
 {
     Suite *s = suite_create("onnx_limits");
     TCase *c = tcase_create("all");
     tcase_set_timeout(c, 300);
     tcase_add_loop_test(c, a_million_nodes, 0, 2);
+    tcase_add_test(c, a_wide_function);
+    tcase_add_test(c, an_expanding_function);
     suite_add_tcase(s, c);
     SRunner *runner = srunner_create(s);
     srunner_run_all(runner, CK_NORMAL);
