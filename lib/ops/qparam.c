@@ -220,6 +220,10 @@ DEQUANTISE(uint16_t, dequantise_u16)
 
 static void unpack(enum tsr_dtype t, const uint8_t *x, int64_t at, int64_t n, int8_t *y)
 {
+    if (tsr_dtype_bits(t) == 2) {
+        for (int64_t i = 0; i < n; i++) y[i] = (int8_t)tsr_load_i64(t, x, at + i);
+        return;
+    }
     for (int64_t i = 0; i < n; i++) {
         int v = x[(at + i) / 2] >> ((at + i) % 2 * 4) & 15;
         y[i] = (int8_t)(t == TSR_I4 ? (v ^ 8) - 8 : v);

@@ -4,11 +4,14 @@
 #include "ops/par.h"
 #include "ops/qparam.h"
 #include "base/mem.h"
+#include "tensor/minifloat.h"
 
 #include <inttypes.h>
 #include <string.h>
 
-static const uint32_t grid_types = TSR_MASK_Q8 | TSR_MASK_Q16 | TSR_MASK_Q4;
+static const uint32_t grid_types = TSR_MASK_Q8 | TSR_MASK_Q16 | TSR_MASK_Q4 | TSR_MASK(TSR_U2) | TSR_MASK(TSR_I2) |
+                                   TSR_MASK(TSR_F8E4M3FN) | TSR_MASK(TSR_F8E4M3FNUZ) | TSR_MASK(TSR_F8E5M2) |
+                                   TSR_MASK(TSR_F8E5M2FNUZ) | TSR_MASK(TSR_F4E2M1);
 
 static enum tsr_status params(struct tsr_op_ctx *ctx, struct tsr_qparam *q)
 {
@@ -49,13 +52,29 @@ struct quantise {
     const struct tsr_tensor *x;
     struct tsr_tensor *y;
     enum tsr_dtype precision;
+    bool saturate; /* to floats of few bits */
 };
+
+/* Floats of few bits: the quotient, rounded to one of them; zero points are zero there. */
+static void quantise_mini(const struct quantise *j, int64_t n, int64_t at, const float *scale, int step)
+{
+    const enum tsr_dtype t = j->y->dtype;
+    for (int64_t i = 0; i < n; i++) {
+        const float v = (float)tsr_load_f64(j->x->dtype, j->x->data, at + i) / scale[i * step];
+        if (t == TSR_F4E2M1) tsr_store_f64(t, j->y->data, at + i, (double)v);
+        else ((uint8_t *)j->y->data)[at + i] = tsr_mini_encode(t, (double)v, j->saturate, TSR_MINI_UP);
+    }
+}
 
 static void quantise_run(void *arg, int64_t n, int64_t at, const float *scale, const int32_t *zero, int step)
 {
     enum { PIECE = 1024 };
     const struct quantise *j = arg;
     float wide[PIECE];
+    if (tsr_dtype_is_mini(j->y->dtype)) {
+        quantise_mini(j, n, at, scale, step);
+        return;
+    }
     if (j->x->dtype == TSR_F32) {
         tsr_q_quantise(j->y->dtype, j->y->data, at, n, (const float *)j->x->data + at, scale, zero, step, j->precision);
         return;
@@ -70,11 +89,11 @@ static void quantise_run(void *arg, int64_t n, int64_t at, const float *scale, c
 static enum tsr_status quantize_forward(struct tsr_op_ctx *ctx)
 {
     struct tsr_qparam q;
-    struct quantise j = {ctx->in[0], &ctx->out[0], TSR_F32};
+    struct quantise j = {ctx->in[0], &ctx->out[0], TSR_F32, tsr_node_int(ctx->node, "saturate", 1) != 0};
     TSR_TRY(type_attribute(ctx, "precision", TSR_MASK_SCALE, ctx->in[1]->dtype, &j.precision));
     TSR_TRY(params(ctx, &q));
-    bool nibbles = tsr_dtype_bits(j.y->dtype) == 4; /* threads must not share a byte */
-    tsr_qparam_runs(nibbles ? NULL : ctx->pool, &q, quantise_run, &j);
+    bool packed = tsr_dtype_bits(j.y->dtype) < 8; /* threads must not share a byte */
+    tsr_qparam_runs(packed ? NULL : ctx->pool, &q, quantise_run, &j);
     tsr_qparam_release(ctx, &q);
     return TSR_OK;
 }
@@ -102,6 +121,13 @@ static void dequantise_run(void *arg, int64_t n, int64_t at, const float *scale,
     enum { PIECE = 1024 };
     const struct dequantise *j = arg;
     float wide[PIECE];
+    if (tsr_dtype_is_mini(j->x->dtype)) {
+        for (int64_t i = 0; i < n; i++) {
+            const float x = (float)tsr_load_f64(j->x->dtype, j->x->data, at + i);
+            tsr_store_f64(j->y->dtype, j->y->data, at + i, (double)((x - (float)zero[i * step]) * scale[i * step]));
+        }
+        return;
+    }
     if (j->y->dtype == TSR_F32) {
         tsr_q_dequantise(j->x->dtype, j->x->data, at, n, scale, zero, step, (float *)j->y->data + at);
         return;
@@ -135,7 +161,7 @@ static void slope_run(void *arg, int64_t n, int64_t at, const float *scale, cons
     const struct slope *j = arg;
     double *sum = j->sum + (scale - j->first);
     for (int64_t i = 0; i < n; i++) {
-        double x = (double)(tsr_load_i64(j->x->dtype, j->x->data, at + i) - zero[i * step]);
+        double x = tsr_load_f64(j->x->dtype, j->x->data, at + i) - (double)zero[i * step];
         sum[i * step] += x * tsr_load_f64(j->dy->dtype, j->dy->data, at + i);
     }
 }
@@ -176,7 +202,7 @@ static enum tsr_status dynamic_forward(struct tsr_op_ctx *ctx)
     const struct tsr_tensor *x = ctx->in[0];
     int64_t n = tsr_tensor_count(x);
     tsr_q_dynamic(n, x->data, &s);
-    struct quantise j = {x, &ctx->out[0], TSR_F32};
+    struct quantise j = {x, &ctx->out[0], TSR_F32, true};
     struct tsr_qparam q = {.outer = 1, .dim = 1, .inner = n, .n = 1, .scale = &s.scale, .zero = &s.zero};
     if (ctx->want_out[0]) tsr_qparam_runs(ctx->pool, &q, quantise_run, &j);
     if (ctx->node->n_out > 1 && ctx->want_out[1]) *(float *)ctx->out[1].data = s.scale;

@@ -156,6 +156,33 @@ START_TEST(dequantize_types)
 }
 END_TEST
 
+START_TEST(few_bits)
+{
+    static const struct {
+        enum tsr_dtype t;
+        double code[5]; /* of 1, -1.3, 0.2, 100, 1e9 over 0.5 */
+    } c[] = {{TSR_I2, {1, -2, 0, 1, 1}}, {TSR_U2, {2, 0, 0, 3, 3}}, {TSR_F4E2M1, {2, -3, 0.5, 6, 6}},
+             {TSR_F8E4M3FN, {2, -2.5, 0.40625, 192, 448}}, {TSR_F8E5M2, {2, -2.5, 0.375, 192, 57344}}};
+    for (size_t k = 0; k < sizeof c / sizeof *c; k++) {
+        struct optest t;
+        double y[5];
+        ot_init(&t, "QuantizeLinear", 25);
+        ot_in(&t, TSR_F32, OT_S(5), OT_V(1, -1.3, 0.2, 100, 1e9));
+        ot_in(&t, TSR_F32, OT_SCALAR, OT_V(0.5)), ot_in(&t, c[k].t, OT_SCALAR, OT_V(0));
+        ot_run(&t);
+        ot_expect(&t, 0, OT_S(5), c[k].code, 0);
+        ot_threads_agree(&t);
+        ot_free(&t);
+        ot_init(&t, "DequantizeLinear", 25);
+        ot_in(&t, c[k].t, OT_S(5), c[k].code), ot_in(&t, TSR_F32, OT_SCALAR, OT_V(0.5));
+        for (int i = 0; i < 5; i++) y[i] = 0.5 * c[k].code[i];
+        ot_run(&t);
+        ot_expect(&t, 0, OT_S(5), y, 0);
+        ot_free(&t);
+    }
+}
+END_TEST
+
 START_TEST(dynamic)
 {
     struct optest t;
@@ -198,7 +225,7 @@ START_TEST(bad)
     ot_fails(&t, TSR_E_CORRUPT, "output_dtype");
     ot_free(&t);
     ot_init(&t, "QuantizeLinear", 23);
-    ot_int(&t, "output_dtype", 17); /* float8 */
+    ot_int(&t, "output_dtype", 24); /* float8e8m0 */
     ot_in_random(&t, TSR_F32, OT_S(2, 3), -1, 1);
     ot_in(&t, TSR_F32, OT_SCALAR, OT_V(1));
     ot_fails(&t, TSR_E_UNSUPPORTED, "output_dtype");
@@ -233,6 +260,7 @@ int main(void)
     tcase_add_test(c, quantize_divides);
     tcase_add_test(c, quantize_axes_and_blocks);
     tcase_add_test(c, dequantize_types);
+    tcase_add_test(c, few_bits);
     tcase_add_test(c, dynamic);
     tcase_add_test(c, bad);
     suite_add_tcase(s, c);
