@@ -57,11 +57,13 @@ static enum tsr_status run_body(struct tsr_op_ctx *ctx, const struct tsr_attr *a
 {
     const struct tsr_graph *g = a->g;
     if (g->n_input - a->n != (size_t)n)
-        return tsr_op_fail(ctx, TSR_E_CORRUPT, "the graph '%s' has %zu inputs, and %d are given to it", a->name, g->n_input - a->n, n);
+        return tsr_op_fail(ctx, TSR_E_CORRUPT, "the graph '%s' has %zu inputs, and %d are given to it", a->name,
+                           g->n_input - a->n, n);
     for (int i = 0; i < n; i++) tsr_session_give(s, g->input[i], in[i]);
     for (size_t i = 0; i < a->n; i++) tsr_session_give(s, g->input[(size_t)n + i], ctx->in[a->ints[i]]);
     enum tsr_status status = tsr_session_run(s, g->output, g->n_output, ctx->err);
-    if (status != TSR_OK) (void)tsr_error_prefix(ctx->err, "in '%s' of node '%.80s' (%s)", a->name, ctx->node->name, ctx->node->op_type);
+    if (status != TSR_OK) (void)tsr_error_prefix(ctx->err, "in '%s' of node '%.80s' (%s)", a->name, ctx->node->name,
+                                                 ctx->node->op_type);
     return status;
 }
 
@@ -81,7 +83,8 @@ static enum tsr_status count_turn(struct tsr_op_ctx *ctx)
 
 static enum tsr_status read_truth(struct tsr_op_ctx *ctx, const struct tsr_tensor *t, bool *out)
 {
-    if (t->dtype != TSR_BOOL || tsr_tensor_count(t) != 1) return tsr_op_fail(ctx, TSR_E_MISMATCH, "its condition is not one truth value");
+    if (t->dtype != TSR_BOOL || tsr_tensor_count(t) != 1)
+        return tsr_op_fail(ctx, TSR_E_MISMATCH, "its condition is not one truth value");
     *out = *(const uint8_t *)t->data != 0;
     return TSR_OK;
 }
@@ -98,7 +101,8 @@ static enum tsr_status if_forward(struct tsr_op_ctx *ctx)
     TSR_TRY(read_truth(ctx, ctx->in[0], &truth));
     TSR_TRY(open_body(ctx, branch_name[truth], truth, ctx->training, &a, &s));
     if (a->g->n_output < (size_t)ctx->node->n_out)
-        return tsr_op_fail(ctx, TSR_E_CORRUPT, "the graph '%s' gives %zu outputs, %d are needed", a->name, a->g->n_output, ctx->node->n_out);
+        return tsr_op_fail(ctx, TSR_E_CORRUPT, "the graph '%s' gives %zu outputs, %d are needed", a->name,
+                           a->g->n_output, ctx->node->n_out);
     TSR_TRY(run_body(ctx, a, s, 0, NULL));
     for (int i = 0; i < ctx->node->n_out; i++)
         if (ctx->want_out[i]) ctx->out[i] = tsr_tensor_share(output_of(s, a, (size_t)i));
@@ -168,10 +172,12 @@ static enum tsr_status pile_shape(struct tsr_op_ctx *ctx, const struct pile *p, 
     if (one.rank < 0) one.rank = 0;
     for (size_t i = 1; i < p->n; i++)
         if (p->t[i].dtype != *type || !tsr_shape_equal(&p->t[i].shape, &one))
-            return tsr_op_fail(ctx, TSR_E_MISMATCH, "what is collected from '%.80s' changes its shape from %s to %s", declared->name,
+            return tsr_op_fail(ctx, TSR_E_MISMATCH, "what is collected from '%.80s' changes its shape from %s to %s",
+                               declared->name,
                                tsr_shape_text(&one, a, sizeof a), tsr_shape_text(&p->t[i].shape, b, sizeof b));
     if (one.rank >= TSR_MAX_RANK || tsr_dtype_bits(*type) < 8)
-        return tsr_op_fail(ctx, TSR_E_UNSUPPORTED, "tensors of %d dimensions of type %s cannot be collected", one.rank, tsr_dtype_name(*type));
+        return tsr_op_fail(ctx, TSR_E_UNSUPPORTED, "tensors of %d dimensions of type %s cannot be collected", one.rank,
+                           tsr_dtype_name(*type));
     TSR_TRY(tsr_op_axis(ctx, axis, one.rank + 1, at));
     *s = (struct tsr_shape){.rank = one.rank + 1};
     for (int i = 0, k = 0; i < s->rank; i++) s->dim[i] = i == *at ? (int64_t)p->n : one.dim[k] < 0 ? k++, 0 : one.dim[k++];
@@ -192,7 +198,8 @@ static enum tsr_status pile_join(struct tsr_op_ctx *ctx, const struct pile *p, c
     const size_t row = tsr_dtype_bytes(type, inner);
     for (int64_t o = 0; row > 0 && o < outer; o++)
         for (size_t k = 0; k < p->n; k++)
-            memcpy((char *)out->data + ((size_t)o * p->n + k) * row, (const char *)p->t[backwards ? p->n - 1 - k : k].data + (size_t)o * row, row);
+            memcpy((char *)out->data + ((size_t)o * p->n + k) * row,
+                   (const char *)p->t[backwards ? p->n - 1 - k : k].data + (size_t)o * row, row);
     return TSR_OK;
 }
 
@@ -204,12 +211,14 @@ struct loop {
     struct pile *pile;                /* n_pile */
 };
 
-static enum tsr_status loop_init(struct tsr_op_ctx *ctx, struct loop *l, const struct tsr_attr *a, int n_state, int first_out, int first_state,
+static enum tsr_status loop_init(struct tsr_op_ctx *ctx, struct loop *l, const struct tsr_attr *a, int n_state,
+                                 int first_out, int first_state,
                                  int extra)
 {
     const int outputs = (int)a->g->n_output - first_out;
     if (n_state < 0 || outputs < n_state || ctx->node->n_out > outputs)
-        return tsr_op_fail(ctx, TSR_E_CORRUPT, "the graph '%s' gives %zu outputs, which does not fit the node", a->name, a->g->n_output);
+        return tsr_op_fail(ctx, TSR_E_CORRUPT, "the graph '%s' gives %zu outputs, which does not fit the node", a->name,
+                           a->g->n_output);
     l->n_state = n_state;
     l->n_pile = outputs - n_state;
     l->state = tsr_calloc((size_t)n_state, sizeof *l->state);
@@ -233,7 +242,8 @@ static void loop_release(struct loop *l)
 }
 
 /* Takes the state and the collected outputs, which are wanted, off a body that ran. */
-static enum tsr_status loop_take(struct tsr_op_ctx *ctx, struct loop *l, const struct tsr_session *s, const struct tsr_attr *a, int first_out)
+static enum tsr_status loop_take(struct tsr_op_ctx *ctx, struct loop *l, const struct tsr_session *s,
+                                 const struct tsr_attr *a, int first_out)
 {
     for (int i = 0; i < l->n_state; i++) {
         tsr_tensor_release(&l->state[i]);
@@ -269,7 +279,8 @@ static enum tsr_status loop_turns(struct tsr_op_ctx *ctx, struct loop *l, const 
     int64_t most = INT64_MAX;
     bool go = true;
     if (ctx->in[0] != NULL) {
-        if (ctx->in[0]->dtype != TSR_I64 || tsr_tensor_count(ctx->in[0]) != 1) return tsr_op_fail(ctx, TSR_E_MISMATCH, "its trip count is not one int64");
+        if (ctx->in[0]->dtype != TSR_I64 || tsr_tensor_count(ctx->in[0]) != 1)
+            return tsr_op_fail(ctx, TSR_E_MISMATCH, "its trip count is not one int64");
         most = *(const int64_t *)ctx->in[0]->data;
     }
     if (ctx->in[1] != NULL) TSR_TRY(read_truth(ctx, ctx->in[1], &go));
@@ -303,7 +314,8 @@ static enum tsr_status loop_forward(struct tsr_op_ctx *ctx)
     if (status == TSR_OK) give_state(ctx, &l);
     for (int i = 0; i < l.n_pile && status == TSR_OK; i++) {
         const int k = l.n_state + i;
-        if (k < ctx->node->n_out && ctx->want_out[k]) status = pile_join(ctx, &l.pile[i], declared_output(a, 1 + k), 0, false, &ctx->out[k]);
+        if (k < ctx->node->n_out && ctx->want_out[k])
+            status = pile_join(ctx, &l.pile[i], declared_output(a, 1 + k), 0, false, &ctx->out[k]);
     }
     loop_release(&l);
     return status;
@@ -349,17 +361,20 @@ static enum tsr_status scan_init(struct tsr_op_ctx *ctx, struct scan *c, int fir
     if (c->axis == NULL || c->piece == NULL) return tsr_nomem(ctx->err, (size_t)c->n * sizeof *c->piece);
     for (int i = 0; i < c->n; i++) {
         const struct tsr_tensor *x = ctx->in[first + i];
-        if (x == NULL || tsr_dtype_bits(x->dtype) < 8) return tsr_op_fail(ctx, TSR_E_UNSUPPORTED, "its input %d is missing or of few bits", first + i);
+        if (x == NULL || tsr_dtype_bits(x->dtype) < 8)
+            return tsr_op_fail(ctx, TSR_E_UNSUPPORTED, "its input %d is missing or of few bits", first + i);
         TSR_TRY(tsr_op_axis(ctx, listed(ctx->node, "scan_input_axes", i), x->shape.rank, &c->axis[i]));
         const int64_t n = x->shape.dim[c->axis[i]];
         if (i > 0 && n != c->length)
-            return tsr_op_fail(ctx, TSR_E_MISMATCH, "its inputs are %" PRId64 " and %" PRId64 " long where they are scanned", c->length, n);
+            return tsr_op_fail(ctx, TSR_E_MISMATCH,
+                               "its inputs are %" PRId64 " and %" PRId64 " long where they are scanned", c->length, n);
         c->length = n;
     }
     return TSR_OK;
 }
 
-static enum tsr_status scan_turn(struct tsr_op_ctx *ctx, struct loop *l, struct scan *c, int64_t turn, const struct tsr_attr *a, struct tsr_session *s)
+static enum tsr_status scan_turn(struct tsr_op_ctx *ctx, struct loop *l, struct scan *c, int64_t turn,
+                                 const struct tsr_attr *a, struct tsr_session *s)
 {
     TSR_TRY(count_turn(ctx));
     for (int i = 0; i < l->n_state; i++) l->in[i] = &l->state[i];
@@ -382,7 +397,8 @@ static enum tsr_status scan_forward(struct tsr_op_ctx *ctx)
     const int given = ctx->node->n_in - ctx->node->n_captured;
     const int64_t scanned = tsr_node_int(ctx->node, "num_scan_inputs", 0);
     if (ctx->node->opset < 9) return tsr_op_fail(ctx, TSR_E_UNSUPPORTED, "Scan is supported from version 9 of the operator set on");
-    if (scanned < 1 || scanned > given) return tsr_op_fail(ctx, TSR_E_CORRUPT, "%" PRId64 " of its %d inputs cannot be scanned", scanned, given);
+    if (scanned < 1 || scanned > given)
+        return tsr_op_fail(ctx, TSR_E_CORRUPT, "%" PRId64 " of its %d inputs cannot be scanned", scanned, given);
     struct scan c = {.n = (int)scanned};
     enum tsr_status status;
     TSR_GO(status, done, open_body(ctx, "body", 0, false, &a, &s));

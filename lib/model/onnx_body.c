@@ -16,7 +16,8 @@ static enum tsr_status add_init(struct tsr_graph *body, const char *name, struct
     return status;
 }
 
-static enum tsr_status add_inits(struct tsr_graph *body, Tsr__Onnx__Graph *m, const struct tsr_onnx_scope *scope, struct tsr_error *err)
+static enum tsr_status add_inits(struct tsr_graph *body, Tsr__Onnx__Graph *m, const struct tsr_onnx_scope *scope,
+                                 struct tsr_error *err)
 {
     struct tsr_tensor t;
     const char *name;
@@ -31,7 +32,8 @@ static enum tsr_status add_inits(struct tsr_graph *body, Tsr__Onnx__Graph *m, co
     return TSR_OK;
 }
 
-static enum tsr_status declare(struct tsr_graph *body, const Tsr__Onnx__ValueInfo *m, bool input, const struct tsr_onnx_scope *scope,
+static enum tsr_status declare(struct tsr_graph *body, const Tsr__Onnx__ValueInfo *m, bool input,
+                               const struct tsr_onnx_scope *scope,
                                struct tsr_error *err)
 {
     char *own;
@@ -60,7 +62,8 @@ static enum tsr_status capture(struct tsr_graph *body, size_t *n, struct tsr_err
     return status;
 }
 
-static enum tsr_status fill(struct tsr_graph *body, Tsr__Onnx__Graph *m, const struct tsr_onnx_scope *scope, size_t *n, struct tsr_error *err)
+static enum tsr_status fill(struct tsr_graph *body, Tsr__Onnx__Graph *m, const struct tsr_onnx_scope *scope, size_t *n,
+                            struct tsr_error *err)
 {
     TSR_TRY(add_inits(body, m, scope, err));
     for (size_t i = 0; i < m->n_input; i++) TSR_TRY(declare(body, m->input[i], true, scope, err));

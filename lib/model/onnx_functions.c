@@ -262,7 +262,8 @@ enum tsr_status tsr_onnx_inline(Tsr__Onnx__Model *m, struct tsr_graph *g, struct
     return status;
 }
 
-enum tsr_status tsr_onnx_add_nodes(struct tsr_graph *g, Tsr__Onnx__Graph *m, const struct tsr_onnx_scope *scope, struct tsr_error *err)
+enum tsr_status tsr_onnx_add_nodes(struct tsr_graph *g, Tsr__Onnx__Graph *m, const struct tsr_onnx_scope *scope,
+                                   struct tsr_error *err)
 {
     struct tsr_onnx_inliner *in = scope->inliner;
     if (in == NULL) {
@@ -288,7 +289,8 @@ static void collect(struct names *k, const char *name)
     if (name != NULL) k->name[k->n++] = name;
 }
 
-enum tsr_status tsr_onnx_enter(const struct tsr_onnx_scope *scope, Tsr__Onnx__Graph *m, struct tsr_onnx_frame **inner, struct tsr_error *err)
+enum tsr_status tsr_onnx_enter(const struct tsr_onnx_scope *scope, Tsr__Onnx__Graph *m, struct tsr_onnx_frame **inner,
+                               struct tsr_error *err)
 {
     *inner = NULL;
     if (scope->at == NULL) return TSR_OK;

@@ -56,7 +56,9 @@ static void cast_run(struct tsr_op_ctx *ctx, struct tsr_tensor *to, const struct
 static bool cast_to_mini(const struct tsr_op_ctx *ctx)
 {
     const char *mode = tsr_node_string(ctx->node, "round_mode", "up");
-    const enum tsr_mini_round round = strcmp(mode, "down") == 0 ? TSR_MINI_DOWN : strcmp(mode, "nearest") == 0 ? TSR_MINI_NEAREST : TSR_MINI_UP;
+    const enum tsr_mini_round round = strcmp(mode, "down") == 0      ? TSR_MINI_DOWN
+                                      : strcmp(mode, "nearest") == 0 ? TSR_MINI_NEAREST
+                                                                     : TSR_MINI_UP;
     const bool saturate = tsr_node_int(ctx->node, "saturate", 1) != 0;
     const struct tsr_tensor *x = ctx->in[0], *y = &ctx->out[0];
     if (!tsr_dtype_is_mini(y->dtype) || tsr_dtype_bits(y->dtype) < 8 || x->dtype == y->dtype) return false;

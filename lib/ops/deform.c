@@ -24,7 +24,8 @@ static enum tsr_status numbers(struct tsr_op_ctx *ctx, const char *name, int n, 
     if (a && count != (size_t)n) return tsr_op_fail(ctx, TSR_E_CORRUPT, "the attribute '%s' must have %d numbers", name, n);
     for (int i = 0; i < n; i++) {
         v[i] = a ? a[i] : otherwise;
-        if (v[i] < least || v[i] > 1 << 20) return tsr_op_fail(ctx, TSR_E_CORRUPT, "the attribute '%s' has an impossible number", name);
+        if (v[i] < least || v[i] > 1 << 20)
+            return tsr_op_fail(ctx, TSR_E_CORRUPT, "the attribute '%s' has an impossible number", name);
     }
     return TSR_OK;
 }
@@ -55,9 +56,12 @@ static enum tsr_status describe(struct tsr_op_ctx *ctx, struct deform *f)
         w->dim[1] != f->C / f->group || f->C % f->offset_group != 0)
         return tsr_op_fail(ctx, TSR_E_MISMATCH, "the channels, the weights and the groups do not fit together");
     const int64_t taps = f->offset_group * f->kh * f->kw;
-    if (!is_shape(ctx->in[OFFSET], f->N, 2 * taps, f->oh, f->ow)) return tsr_op_fail(ctx, TSR_E_MISMATCH, "the offsets do not fit the output");
-    if (tsr_arg_in(ctx, MASK) && !is_shape(ctx->in[MASK], f->N, taps, f->oh, f->ow)) return tsr_op_fail(ctx, TSR_E_MISMATCH, "the mask does not fit the output");
-    if (tsr_arg_in(ctx, BIAS) && tsr_tensor_count(ctx->in[BIAS]) != f->M) return tsr_op_fail(ctx, TSR_E_MISMATCH, "there must be a bias for each output channel");
+    if (!is_shape(ctx->in[OFFSET], f->N, 2 * taps, f->oh, f->ow))
+        return tsr_op_fail(ctx, TSR_E_MISMATCH, "the offsets do not fit the output");
+    if (tsr_arg_in(ctx, MASK) && !is_shape(ctx->in[MASK], f->N, taps, f->oh, f->ow))
+        return tsr_op_fail(ctx, TSR_E_MISMATCH, "the mask does not fit the output");
+    if (tsr_arg_in(ctx, BIAS) && tsr_tensor_count(ctx->in[BIAS]) != f->M)
+        return tsr_op_fail(ctx, TSR_E_MISMATCH, "there must be a bias for each output channel");
     f->rows = f->C / f->group * f->kh * f->kw;
     f->pixels = f->oh * f->ow;
     return TSR_OK;
@@ -83,17 +87,20 @@ struct tap {
 
 static struct tap tap_of(struct tsr_op_ctx *ctx, const struct deform *f, int64_t n, int64_t group, int64_t row, int64_t p)
 {
-    const int64_t k = f->kh * f->kw, channel = group * (f->C / f->group) + row / k, e = row % k, g = channel / (f->C / f->offset_group);
+    const int64_t k = f->kh * f->kw, channel = group * (f->C / f->group) + row / k, e = row % k;
+    const int64_t g = channel / (f->C / f->offset_group);
     struct tap t = {.plane = (n * f->C + channel) * f->H * f->W};
     t.offset = ((n * f->offset_group + g) * k + e) * 2 * f->pixels + p;
     t.mask = ((n * f->offset_group + g) * k + e) * f->pixels + p;
     t.y = (double)(p / f->ow * f->stride[0] - f->pads[0] + e / f->kw * f->dilation[0]) + load(ctx->in[OFFSET], t.offset);
-    t.x = (double)(p % f->ow * f->stride[1] - f->pads[1] + e % f->kw * f->dilation[1]) + load(ctx->in[OFFSET], t.offset + f->pixels);
+    t.x = (double)(p % f->ow * f->stride[1] - f->pads[1] + e % f->kw * f->dilation[1]);
+    t.x += load(ctx->in[OFFSET], t.offset + f->pixels);
     return t;
 }
 
 /* The interpolated value and its slopes; with gx, adds g times the weights to the pixels of X. */
-static double look(const struct deform *f, const struct tsr_tensor *x, const struct tap *t, double slope[2], struct tsr_tensor *gx, double g)
+static double look(const struct deform *f, const struct tsr_tensor *x, const struct tap *t, double slope[2],
+                   struct tsr_tensor *gx, double g)
 {
     double sum = 0;
     slope[0] = slope[1] = 0;
@@ -168,7 +175,8 @@ static enum tsr_status forward(struct tsr_op_ctx *ctx)
     return TSR_OK;
 }
 
-static void weights_back(struct tsr_op_ctx *ctx, const struct deform *f, int64_t group, const double *gy, const double *columns, double *gw)
+static void weights_back(struct tsr_op_ctx *ctx, const struct deform *f, int64_t group, const double *gy,
+                         const double *columns, double *gw)
 {
     const int64_t m = f->M / f->group;
     tsr_blas_dgemm(false, true, m, f->rows, f->pixels, 1, gy, f->pixels, columns, f->pixels, 0, gw, f->rows);

@@ -77,7 +77,8 @@ static enum tsr_status describe(struct tsr_op_ctx *ctx, struct job *j)
 
 static enum tsr_status suppress(struct tsr_op_ctx *ctx, struct job *j, int64_t b, int64_t c)
 {
-    const float *score = (const float *)ctx->in[1]->data + (b * j->C + c) * j->N, *boxes = (const float *)ctx->in[0]->data + b * j->N * 4;
+    const float *score = (const float *)ctx->in[1]->data + (b * j->C + c) * j->N;
+    const float *boxes = (const float *)ctx->in[0]->data + b * j->N * 4;
     const size_t first = j->found;
     int64_t n = 0;
     for (int64_t i = 0; i < j->N; i++)

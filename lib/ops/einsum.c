@@ -29,7 +29,8 @@ static enum tsr_status read_term(struct tsr_op_ctx *ctx, const char *p, int rank
     for (*end = p; **end && **end != ',' && **end != '-'; ++*end) letters += isalpha((unsigned char)**end) != 0;
     for (; p < *end; p++) {
         if (*p == ' ') continue;
-        if (*n >= TSR_MAX_RANK) return tsr_op_fail(ctx, TSR_E_UNSUPPORTED, "a term of the equation has more than %d dimensions", TSR_MAX_RANK);
+        if (*n >= TSR_MAX_RANK)
+            return tsr_op_fail(ctx, TSR_E_UNSUPPORTED, "a term of the equation has more than %d dimensions", TSR_MAX_RANK);
         if (isalpha((unsigned char)*p)) {
             label[(*n)++] = (uint8_t)label_of(*p);
             continue;
@@ -113,7 +114,8 @@ static enum tsr_status read_output(struct tsr_op_ctx *ctx, struct equation *e, c
     if (n > TSR_MAX_RANK) return tsr_op_fail(ctx, TSR_E_UNSUPPORTED, "the output has more than %d dimensions", TSR_MAX_RANK);
     int64_t stride = 1;
     for (int i = n - 1; i >= 0; i--) {
-        if (e->dim[label[i]] < 0) return tsr_op_fail(ctx, TSR_E_CORRUPT, "the output of the equation names a letter that no input has");
+        if (e->dim[label[i]] < 0)
+            return tsr_op_fail(ctx, TSR_E_CORRUPT, "the output of the equation names a letter that no input has");
         if (seen >> label[i] & 1) return tsr_op_fail(ctx, TSR_E_CORRUPT, "the output of the equation names a letter twice");
         seen |= (uint64_t)1 << label[i];
         e->out.label[i] = label[i];

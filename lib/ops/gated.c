@@ -37,7 +37,8 @@ static enum tsr_status causal_conv_body(struct tsr_tape *t)
     const struct tsr_shape s = *tsr_tape_shape(t, x), k = *tsr_tape_shape(t, w);
     if (s.rank != 3 || k.rank != 3 || k.dim[0] != s.dim[1] || k.dim[1] != 1 || k.dim[2] < 1)
         return tsr_tape_fail(t, TSR_E_MISMATCH, "the input must be [batch, channels, length], the weight [channels, 1, width]");
-    if (!swish && strcmp(activation, "none") != 0) return tsr_tape_fail(t, TSR_E_UNSUPPORTED, "the activation '%.40s' is unknown", activation);
+    if (!swish && strcmp(activation, "none") != 0)
+        return tsr_tape_fail(t, TSR_E_UNSUPPORTED, "the activation '%.40s' is unknown", activation);
     const struct tsr_shape state = {3, {s.dim[0], s.dim[1], k.dim[2] - 1}};
     if (past < 0) past = zeros(t, x, &state);
     if (!tsr_shape_equal(tsr_tape_shape(t, past), &state)) return tsr_tape_fail(t, TSR_E_MISMATCH, "the past state does not fit");
@@ -69,7 +70,8 @@ static tsr_ref heads_first(struct tsr_tape *t, tsr_ref x, int64_t heads)
         (void)tsr_tape_fail(t, TSR_E_MISMATCH, "%lld heads do not fit an input of %d dimensions", (long long)heads, s.rank);
         return -1;
     }
-    return tsr_tape_transpose(t, tsr_tape_reshape(t, x, 4, (const int64_t[]){s.dim[0], s.dim[1], heads, s.dim[2] / heads}), 4, perm);
+    return tsr_tape_transpose(t, tsr_tape_reshape(t, x, 4, (const int64_t[]){s.dim[0], s.dim[1], heads,
+                                                                             s.dim[2] / heads}), 4, perm);
 }
 
 static enum tsr_status read_linear(struct tsr_tape *t, struct linear *l)

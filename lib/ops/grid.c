@@ -81,7 +81,8 @@ static enum tsr_status describe(struct tsr_op_ctx *ctx, struct sampler *k)
     const char *mode = tsr_node_string(ctx->node, "mode", "linear"), *padding = tsr_node_string(ctx->node, "padding_mode", "zeros");
     for (int i = 0; i < 2; i++) TSR_TRY(tsr_op_need(ctx, i, TSR_MASK_REAL));
     const struct tsr_shape *x = &ctx->in[0]->shape, *g = &ctx->in[1]->shape;
-    *k = (struct sampler){.align = tsr_node_int(ctx->node, "align_corners", 0) != 0, .r = x->rank - 2, .in = 1, .out = 1, .ctx = ctx};
+    *k = (struct sampler){.r = x->rank - 2, .in = 1, .out = 1, .ctx = ctx};
+    k->align = tsr_node_int(ctx->node, "align_corners", 0) != 0;
     if (strcmp(mode, "nearest") == 0) k->mode = NEAREST;
     else if (strcmp(mode, "linear") == 0 || strcmp(mode, "bilinear") == 0) k->mode = LINEAR;
     else if (strcmp(mode, "cubic") == 0 || strcmp(mode, "bicubic") == 0) k->mode = CUBIC;

@@ -125,7 +125,8 @@ static enum tsr_status qkv_sizes(struct tsr_tape *t, int64_t all, int64_t size[3
     const int64_t *said = tsr_node_ints(node_of(t), "qkv_hidden_sizes", &n);
     for (int i = 0; i < 3; i++) size[i] = said && n == 3 ? said[i] : all / 3;
     for (int i = 0; i < 3; i++)
-        if (size[i] < 1 || size[i] > all) return tsr_tape_fail(t, TSR_E_MISMATCH, "the weights have %lld columns, which do not give Q, K and V", (long long)all);
+        if (size[i] < 1 || size[i] > all)
+            return tsr_tape_fail(t, TSR_E_MISMATCH, "the weights have %lld columns, which do not give Q, K and V", (long long)all);
     if (size[0] + size[1] + size[2] != all)
         return tsr_tape_fail(t, TSR_E_MISMATCH, "the weights have %lld columns, which do not give Q, K and V", (long long)all);
     return TSR_OK;
@@ -157,7 +158,8 @@ static enum tsr_status attention_body(struct tsr_tape *t)
     const struct tsr_node *node = node_of(t);
     int64_t size[3], from = 0;
     tsr_ref part[3];
-    if (tsr_node_int(node, "do_rotary", 0) != 0 || tsr_node_int(node, "past_present_share_buffer", 0) != 0 || tsr_tape_in(t, A_PAST_LENGTH) >= 0)
+    if (tsr_node_int(node, "do_rotary", 0) != 0 || tsr_node_int(node, "past_present_share_buffer", 0) != 0 ||
+        tsr_tape_in(t, A_PAST_LENGTH) >= 0)
         return tsr_tape_fail(t, TSR_E_UNSUPPORTED, "rotary embeddings and shared buffers are not supported here");
     const struct tsr_shape x = *tsr_tape_shape(t, tsr_tape_in(t, A_INPUT));
     if (x.rank != 3) return tsr_tape_fail(t, TSR_E_MISMATCH, "the input must be [batch, sequence, width]");
@@ -165,7 +167,9 @@ static enum tsr_status attention_body(struct tsr_tape *t)
     TSR_TRY(tsr_tape_status(t));
     TSR_TRY(qkv_sizes(t, tsr_tape_shape(t, qkv)->dim[2], size));
     for (int i = 0; i < 3; from += size[i++]) part[i] = tsr_tape_slice(t, qkv, 2, from, from + size[i]);
-    struct core c = {.q = part[0], .k = part[1], .v = part[2], .past_k = half(t, tsr_tape_in(t, A_PAST), 0), .past_v = half(t, tsr_tape_in(t, A_PAST), 1)};
+    struct core c = {.q = part[0], .k = part[1], .v = part[2]};
+    c.past_k = half(t, tsr_tape_in(t, A_PAST), 0);
+    c.past_v = half(t, tsr_tape_in(t, A_PAST), 1);
     c.heads = c.kv_heads = tsr_node_int(node, "num_heads", 0);
     c.causal = tsr_node_int(node, "unidirectional", 0) != 0;
     c.present = tsr_tape_wants(t, 1);
@@ -364,7 +368,8 @@ static enum tsr_status group_body(struct tsr_tape *t)
         if (tsr_tape_in(t, i) >= 0) return tsr_tape_fail(t, TSR_E_UNSUPPORTED, "input %d is not supported", i);
     TSR_TRY(read_group(t, &g, part));
     if (tsr_node_int(node, "do_rotary", 0) != 0) {
-        if (tsr_tape_shape(t, tsr_tape_in(t, G_COS))->rank != 2) return tsr_tape_fail(t, TSR_E_CORRUPT, "do_rotary needs cos_cache and sin_cache");
+        if (tsr_tape_shape(t, tsr_tape_in(t, G_COS))->rank != 2)
+            return tsr_tape_fail(t, TSR_E_CORRUPT, "do_rotary needs cos_cache and sin_cache");
         for (int i = 0; i < 2; i++) part[i] = rotate(t, &g, part[i]);
     }
     TSR_TRY(tsr_tape_status(t));

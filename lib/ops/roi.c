@@ -26,7 +26,8 @@ static enum tsr_status describe(struct tsr_op_ctx *ctx, struct roi *r, bool alig
     if (align) {
         const char *mode = tsr_node_string(node, "mode", "avg");
         r->max = strcmp(mode, "max") == 0;
-        const char *how = tsr_node_string(node, "coordinate_transformation_mode", node->opset >= 16 ? "half_pixel" : "output_half_pixel");
+        const char *how = tsr_node_string(node, "coordinate_transformation_mode",
+                                          node->opset >= 16 ? "half_pixel" : "output_half_pixel");
         r->half_pixel = strcmp(how, "half_pixel") == 0;
         r->ph = tsr_node_int(node, "output_height", 1);
         r->pw = tsr_node_int(node, "output_width", 1);
@@ -61,7 +62,8 @@ static double number(const struct tsr_tensor *t, int64_t i) { return tsr_load_f6
 static enum tsr_status sample_of(struct tsr_op_ctx *ctx, int64_t b, int64_t *out)
 {
     if (b < 0 || b >= ctx->in[0]->shape.dim[0])
-        return tsr_op_fail(ctx, TSR_E_MISMATCH, "a region lies in sample %lld of %lld", (long long)b, (long long)ctx->in[0]->shape.dim[0]);
+        return tsr_op_fail(ctx, TSR_E_MISMATCH, "a region lies in sample %lld of %lld", (long long)b,
+                           (long long)ctx->in[0]->shape.dim[0]);
     *out = b;
     return TSR_OK;
 }
@@ -183,7 +185,8 @@ static enum tsr_status pool_run(struct tsr_op_ctx *ctx, struct tsr_tensor *y, co
         TSR_TRY(sample_of(ctx, b >= 0 && b < 1e9 ? (int64_t)b : -1, &sample));
         for (int i = 0; i < 4; i++) {
             corner[i] = round(number(ctx->in[1], 5 * k + 1 + i) * r.scale);
-            if (!(fabs(corner[i]) <= 1e9)) return tsr_op_fail(ctx, TSR_E_NUMERIC, "region %lld has no reasonable place", (long long)k);
+            if (!(fabs(corner[i]) <= 1e9))
+                return tsr_op_fail(ctx, TSR_E_NUMERIC, "region %lld has no reasonable place", (long long)k);
         }
         for (int64_t c = 0; c < r.C; c++)
             for (int64_t bin = 0; bin < r.ph * r.pw; bin++) {
@@ -199,7 +202,8 @@ static enum tsr_status pool_run(struct tsr_op_ctx *ctx, struct tsr_tensor *y, co
 
 /* Regions are data: they get no gradient. */
 static enum tsr_status back(struct tsr_op_ctx *ctx,
-                            enum tsr_status (*run)(struct tsr_op_ctx *, struct tsr_tensor *, const struct tsr_tensor *, struct tsr_tensor *))
+                            enum tsr_status (*run)(struct tsr_op_ctx *, struct tsr_tensor *, const struct tsr_tensor *,
+                                                   struct tsr_tensor *))
 {
     for (int i = 0; i < 2; i++)
         if (ctx->want_gin[i] && tsr_tensor_count(&ctx->gin[i]) > 0) memset(ctx->gin[i].data, 0, tsr_tensor_bytes(&ctx->gin[i]));

@@ -41,7 +41,8 @@ static enum tsr_status dft_init(struct tsr_op_ctx *ctx, struct dft *d)
     d->parts_in = (int)x->dim[x->rank - 1];
     d->parts_out = d->inverse && d->half ? 1 : 2;
     TSR_TRY(tsr_arg_int(ctx, 1, d->inverse && d->half ? 2 * (d->have - 1) : d->have, &d->n));
-    if (d->n < 1 || d->n > INT32_MAX) return tsr_op_fail(ctx, TSR_E_MISMATCH, "a transform of length %lld is not possible", (long long)d->n);
+    if (d->n < 1 || d->n > INT32_MAX)
+        return tsr_op_fail(ctx, TSR_E_MISMATCH, "a transform of length %lld is not possible", (long long)d->n);
     if (d->half && !d->inverse && d->parts_in == 2)
         return tsr_op_fail(ctx, TSR_E_MISMATCH, "one side of the spectrum is only enough for a real signal");
     d->give = d->half && !d->inverse ? d->n / 2 + 1 : d->n;
@@ -142,7 +143,8 @@ static enum tsr_status stft_init(struct tsr_op_ctx *ctx, struct stft *s)
     TSR_TRY(tsr_op_need(ctx, 0, TSR_MASK_REAL));
     const struct tsr_shape *x = &ctx->in[0]->shape;
     *s = (struct stft){.window = tsr_arg_in(ctx, 2)};
-    if (x->rank != 3 || x->dim[2] < 1 || x->dim[2] > 2) return tsr_op_fail(ctx, TSR_E_MISMATCH, "the signal must be [batch, length, 1 or 2]");
+    if (x->rank != 3 || x->dim[2] < 1 || x->dim[2] > 2)
+        return tsr_op_fail(ctx, TSR_E_MISMATCH, "the signal must be [batch, length, 1 or 2]");
     if (s->window) {
         TSR_TRY(tsr_op_need(ctx, 2, TSR_MASK(ctx->in[0]->dtype)));
         if (s->window->shape.rank != 1) return tsr_op_fail(ctx, TSR_E_MISMATCH, "the window must have one dimension");
@@ -153,9 +155,11 @@ static enum tsr_status stft_init(struct tsr_op_ctx *ctx, struct stft *s)
     TSR_TRY(tsr_arg_int(ctx, 1, 0, &s->step));
     TSR_TRY(tsr_arg_int(ctx, 3, s->window ? tsr_tensor_count(s->window) : 0, &s->n));
     s->taps = s->window && tsr_tensor_count(s->window) < s->n ? tsr_tensor_count(s->window) : s->n;
-    if (s->step < 1 || s->n < 1 || s->n > s->length) return tsr_op_fail(ctx, TSR_E_MISMATCH, "frames of %lld every %lld do not fit a signal of %lld",
+    if (s->step < 1 || s->n < 1 || s->n > s->length)
+        return tsr_op_fail(ctx, TSR_E_MISMATCH, "frames of %lld every %lld do not fit a signal of %lld",
                                                                          (long long)s->n, (long long)s->step, (long long)s->length);
-    if (s->window && tsr_tensor_count(s->window) > s->n) return tsr_op_fail(ctx, TSR_E_MISMATCH, "the window is longer than a frame");
+    if (s->window && tsr_tensor_count(s->window) > s->n)
+        return tsr_op_fail(ctx, TSR_E_MISMATCH, "the window is longer than a frame");
     s->frames = 1 + (s->length - s->n) / s->step;
     s->bins = tsr_node_int(ctx->node, "onesided", 1) != 0 ? s->n / 2 + 1 : s->n;
     return TSR_OK;

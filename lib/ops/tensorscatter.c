@@ -23,12 +23,14 @@ static enum tsr_status describe(struct tsr_op_ctx *ctx, struct cache *c)
     bool fits = axis > 0 && u->rank == x->rank;
     for (int i = 0; fits && i < x->rank; i++) fits = u->dim[i] == x->dim[i] || (i == axis && u->dim[i] <= x->dim[i]);
     if (!fits) return tsr_op_fail(ctx, TSR_E_MISMATCH, "the update does not fit the cache");
-    if (strcmp(mode, "linear") != 0 && strcmp(mode, "circular") != 0) return tsr_op_fail(ctx, TSR_E_UNSUPPORTED, "the mode '%.40s' is unknown", mode);
+    if (strcmp(mode, "linear") != 0 && strcmp(mode, "circular") != 0)
+        return tsr_op_fail(ctx, TSR_E_UNSUPPORTED, "the mode '%.40s' is unknown", mode);
     *c = (struct cache){tsr_arg_span(x, 0, axis), tsr_arg_span(x, 1, axis), x->dim[axis], u->dim[axis],
                         tsr_dtype_bytes(ctx->in[0]->dtype, tsr_arg_span(x, axis + 1, x->rank)), mode[0] == 'c'};
     if (!tsr_arg_in(ctx, 2)) return TSR_OK;
     TSR_TRY(tsr_op_need(ctx, 2, TSR_MASK(TSR_I64)));
-    if (tsr_tensor_count(ctx->in[2]) != x->dim[0]) return tsr_op_fail(ctx, TSR_E_MISMATCH, "there must be a write index for each sample");
+    if (tsr_tensor_count(ctx->in[2]) != x->dim[0])
+        return tsr_op_fail(ctx, TSR_E_MISMATCH, "there must be a write index for each sample");
     return TSR_OK;
 }
 
@@ -85,7 +87,8 @@ static enum tsr_status backward(struct tsr_op_ctx *ctx)
         for (int64_t i = 0; i < c.fresh; i++) {
             int64_t to = 0;
             TSR_TRY(target(ctx, &c, block, i, &to));
-            if (ctx->want_gin[1]) memcpy(row_of(&c, ctx->gin[1].data, block, c.fresh, i), row_of(&c, g->data, block, c.most, to), c.row);
+            if (ctx->want_gin[1])
+                memcpy(row_of(&c, ctx->gin[1].data, block, c.fresh, i), row_of(&c, g->data, block, c.most, to), c.row);
             if (ctx->want_gin[0]) memset(row_of(&c, ctx->gin[0].data, block, c.most, to), 0, c.row);
         }
     return TSR_OK;

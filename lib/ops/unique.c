@@ -111,7 +111,8 @@ static enum tsr_status forward(struct tsr_op_ctx *ctx)
     shape = x->shape;
     if (flat) shape = (struct tsr_shape){1, {tsr_tensor_count(x)}};
     else TSR_TRY(tsr_op_axis(ctx, tsr_node_int(ctx->node, "axis", 0), shape.rank, &axis));
-    struct slices s = {.x = x, .n = shape.dim[axis], .outer = tsr_arg_span(&shape, 0, axis), .inner = tsr_arg_span(&shape, axis + 1, shape.rank)};
+    struct slices s = {.x = x, .n = shape.dim[axis], .outer = tsr_arg_span(&shape, 0, axis),
+                       .inner = tsr_arg_span(&shape, axis + 1, shape.rank)};
     int64_t *room = tsr_malloc((size_t)s.n, 6 * sizeof *room);
     if (!room) return tsr_nomem(ctx->err, (size_t)s.n * 6 * sizeof *room);
     s.order = room + 2 * s.n, s.first = room + 3 * s.n, s.count = room + 4 * s.n, s.group = room + 5 * s.n;

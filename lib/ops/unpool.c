@@ -13,7 +13,8 @@ static enum tsr_status numbers(struct tsr_op_ctx *ctx, const char *name, int n, 
     if (a && count != (size_t)n) return tsr_op_fail(ctx, TSR_E_CORRUPT, "the attribute '%s' must have %d numbers", name, n);
     for (int i = 0; i < n; i++) {
         v[i] = a ? a[i] : otherwise;
-        if (v[i] < least || v[i] > INT32_MAX) return tsr_op_fail(ctx, TSR_E_CORRUPT, "the attribute '%s' has the impossible number %lld", name, (long long)v[i]);
+        if (v[i] < least || v[i] > INT32_MAX)
+            return tsr_op_fail(ctx, TSR_E_CORRUPT, "the attribute '%s' has the impossible number %lld", name, (long long)v[i]);
     }
     return TSR_OK;
 }
@@ -31,7 +32,8 @@ static enum tsr_status unpool_shapes(struct tsr_op_ctx *ctx, struct tsr_shape *y
     int n;
     if (r < 1 || !tsr_shape_equal(x, &ctx->in[1]->shape))
         return tsr_op_fail(ctx, TSR_E_MISMATCH, "X and the indices must have the same shape, of at least 3 dimensions");
-    if (!tsr_node_attr(ctx->node, "kernel_shape")) return tsr_op_fail(ctx, TSR_E_CORRUPT, "the attribute 'kernel_shape' is missing");
+    if (!tsr_node_attr(ctx->node, "kernel_shape"))
+        return tsr_op_fail(ctx, TSR_E_CORRUPT, "the attribute 'kernel_shape' is missing");
     TSR_TRY(numbers(ctx, "kernel_shape", r, 1, 1, kernel));
     TSR_TRY(numbers(ctx, "strides", r, 1, 1, stride));
     TSR_TRY(numbers(ctx, "pads", 2 * r, 0, 0, pads));
@@ -44,7 +46,8 @@ static enum tsr_status unpool_shapes(struct tsr_op_ctx *ctx, struct tsr_shape *y
     *y = *pooled;
     if (n >= 0 && n != x->rank) return tsr_op_fail(ctx, TSR_E_MISMATCH, "output_shape must have %d numbers", x->rank);
     for (int i = 0; i < n; i++) y->dim[i] = said[i];
-    if (tsr_shape_count(y) < 0 || tsr_shape_count(pooled) < 0) return tsr_op_fail(ctx, TSR_E_CORRUPT, "the output has an impossible shape");
+    if (tsr_shape_count(y) < 0 || tsr_shape_count(pooled) < 0)
+        return tsr_op_fail(ctx, TSR_E_CORRUPT, "the output has an impossible shape");
     return TSR_OK;
 }
 
@@ -60,7 +63,8 @@ static enum tsr_status unpool_infer(struct tsr_op_ctx *ctx)
 static enum tsr_status target(struct tsr_op_ctx *ctx, const struct tsr_shape *y, const struct tsr_shape *pooled, int64_t i, int64_t *to)
 {
     int64_t at = ((const int64_t *)ctx->in[1]->data)[i], stride = 1;
-    if (at < 0 || at >= tsr_shape_count(pooled)) return tsr_op_fail(ctx, TSR_E_MISMATCH, "index %lld lies outside the output", (long long)at);
+    if (at < 0 || at >= tsr_shape_count(pooled))
+        return tsr_op_fail(ctx, TSR_E_MISMATCH, "index %lld lies outside the output", (long long)at);
     *to = 0;
     for (int d = y->rank - 1; d >= 0; d--) {
         const int64_t place = at % pooled->dim[d];
@@ -135,7 +139,8 @@ static enum tsr_status fold_init(struct tsr_op_ctx *ctx, struct fold *f)
     TSR_TRY(tsr_arg_ints(ctx, NULL, 1, f->image, MOST_SPACE, &f->r));
     TSR_TRY(tsr_arg_ints(ctx, NULL, 2, f->block, MOST_SPACE, &n));
     const struct tsr_shape *x = &ctx->in[0]->shape;
-    if (f->r < 1 || n != f->r || x->rank != 3) return tsr_op_fail(ctx, TSR_E_MISMATCH, "the input must have 3 dimensions, image and block as many as each other");
+    if (f->r < 1 || n != f->r || x->rank != 3)
+        return tsr_op_fail(ctx, TSR_E_MISMATCH, "the input must have 3 dimensions, image and block as many as each other");
     TSR_TRY(numbers(ctx, "dilations", n, 1, 1, f->dilation));
     TSR_TRY(numbers(ctx, "strides", n, 1, 1, f->stride));
     TSR_TRY(numbers(ctx, "pads", 2 * n, 0, 0, f->pads));
@@ -200,7 +205,8 @@ static enum tsr_status fold_run(struct tsr_op_ctx *ctx, const struct tsr_tensor 
                 else if (tsr_dtype_is_float(type))
                     tsr_store_f64(type, to->data, image, tsr_load_f64(type, to->data, image) + tsr_load_f64(type, from->data, column));
                 else
-                    tsr_store_i64(type, to->data, image, (int64_t)((uint64_t)tsr_load_i64(type, to->data, image) + (uint64_t)tsr_load_i64(type, from->data, column)));
+                    tsr_store_i64(type, to->data, image, (int64_t)((uint64_t)tsr_load_i64(type, to->data, image) +
+                                                                   (uint64_t)tsr_load_i64(type, from->data, column)));
             }
     return TSR_OK;
 }
