@@ -138,7 +138,7 @@ enum tsr_status tsr_opset_settle(struct tsr_graph *g, struct tsr_error *err)
     int assumed = standard < 1 ? TSR_OPSET_ASSUMED : standard > 1000 ? 1000 : (int)standard;
     for (size_t i = 0; i < g->n_node; i++) {
         struct tsr_node *node = &g->node[i];
-        if (node->opset != 0) continue; /* its function, or an earlier call, has said so */
+        if (node->opset != 0) continue; /* an earlier call has said so */
         if (node->domain[0] != '\0') {
             int64_t version = declared_of(g, node->domain);
             node->opset = version > 0 && version < 1000 ? (int)version : 1;

@@ -56,7 +56,8 @@ void tsr_onnx_digest(const struct tsr_graph *g, uint8_t digest[32])
         put_text(&h, n->domain);
         put_text(&h, n->op_type);
         put_u64(&h, (uint64_t)n->opset);
-        for (int k = 0; k < n->n_in; k++) put_text(&h, n->in[k] < 0 ? "" : g->value[n->in[k]].name);
+        /* What its graphs take from around it they name themselves, in an order that means nothing. */
+        for (int k = 0; k < n->n_in - n->n_captured; k++) put_text(&h, n->in[k] < 0 ? "" : g->value[n->in[k]].name);
         for (int k = 0; k < n->n_out; k++) put_text(&h, n->out[k] < 0 ? "" : g->value[n->out[k]].name);
         for (size_t k = 0; k < n->n_attr; k++) put_attr(&h, &n->attr[k]);
     }

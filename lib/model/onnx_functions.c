@@ -1,4 +1,5 @@
-/* onnx_functions.c - functions that a model brings along are replaced by their bodies. */
+/* onnx_functions.c - functions that a model brings along are replaced by their bodies, whose operators must
+ * mean the same in the version that the model declares, as the format demands. */
 #include "base/mem.h"
 #include "model/onnx_parts.h"
 
@@ -152,18 +153,6 @@ static const Tsr__Onnx__Attribute *resolve(const struct tsr_onnx_frame *at, cons
     return NULL;
 }
 
-/* The version of the domain that the function was written for; 0: as the model says. */
-static int opset_of(const struct tsr_onnx_frame *at, const char *domain)
-{
-    if (domain == NULL || strcmp(domain, "ai.onnx") == 0) domain = "";
-    for (size_t i = 0; at != NULL && i < at->f->n_opset_import; i++) {
-        const Tsr__Onnx__OperatorSet *o = at->f->opset_import[i];
-        const char *has = o->domain != NULL && strcmp(o->domain, "ai.onnx") != 0 ? o->domain : "";
-        if (strcmp(has, domain) == 0 && o->version > 0 && o->version < 1000) return (int)o->version;
-    }
-    return 0;
-}
-
 static enum tsr_status walk(struct tsr_onnx_inliner *in, Tsr__Onnx__Node **nodes, size_t n, const struct tsr_onnx_frame *at,
                             struct tsr_error *err);
 
@@ -221,7 +210,6 @@ static enum tsr_status add_copy(struct tsr_onnx_inliner *in, const Tsr__Onnx__No
     } else {
         const struct tsr_onnx_scope scope = {in->files, in, at};
         status = tsr_onnx_add_node(in->g, &copy, &scope, err);
-        if (status == TSR_OK) in->g->node[in->g->n_node - 1].opset = opset_of(at, node->domain);
     }
 done:
     free_all(input, node->n_input);
