@@ -9,7 +9,7 @@
 
 #define MAX_CALL_DEPTH 32
 #define MAX_EXPANDED 200000 /* nodes: a small file can ask for very many */
-#define MAX_CALLS 100000
+#define MAX_CALLS 20000
 #define MAX_COPIED ((size_t)1 << 30) /* bytes of tensors in attributes: each call has its own */
 
 /* The inputs and outputs of a function by name; of several of one name the first comes first, inputs before
