@@ -8,10 +8,11 @@
 static const char *const rules[] = {"cclip", "huber", "mean", "median", "trim", "geomed", "fltrust", "spectral", "krum", "multikrum",
                                     "bulyan", "nnm+mean", "nnm+median", "nnm+trim", "nnm+geomed", "nnm+cclip", "nnm+huber",
                                     "nnm+krum", NULL};
+static const char *const confidences[] = {"rule", "standardised-mean", "max-confidence", "energy", NULL};
 static const char *const kinds[] = {"both", "outputs", "hub", NULL};
 
 static struct {
-    int rule, only;
+    int rule, only, outputs;
     double radius, assume, scale, max_weight;
     int64_t iterations, since, until, min_contributors, min_answers, shards;
     const char *layer, *from, *round, *allow, *weights, *seen;
@@ -27,6 +28,9 @@ static const struct tsr_option options[] = {
     TSR_INT(0, "iterations", "N", &set.iterations, 1, 1000, "huber, geomed: steps after the first centre (default: 4)"),
     TSR_DOUBLE(0, "scale", "S", &set.scale, 1e-18, 1e18, "usual size of regression outputs (default: 1)"),
     TSR_CHOICE(0, "only", "WHAT", &set.only, kinds, "outputs, hub: merge one of them; both (default)"),
+    TSR_CHOICE(0, "outputs", "HOW", &set.outputs, confidences,
+               "how outputs of classes are merged: by the rule (default), or by confidence, where contributors know different "
+               "classes: standardised-mean, max-confidence or energy"),
     TSR_STRING('l', "layer", "TENSOR", &set.layer, "whose hub tokens to merge (default: each stream's first)"),
     TSR_STRING(0, "from", "FILE", &set.from, "the aggregate of the round before, trusted rows, or a state to go on from"),
     TSR_FLAG(0, "partial", &set.partial, "write a partial aggregate, to be merged with others"),
@@ -43,7 +47,7 @@ static const struct tsr_option options[] = {
 };
 
 /* Names of options that say how to merge; without any, partial aggregates bring all of it along. */
-static const char *const policy[] = {"rule", "radius", "assume", "iterations", "scale", "only", "layer", "round",
+static const char *const policy[] = {"rule", "radius", "assume", "iterations", "scale", "only", "outputs", "layer", "round",
                                      "since", "until", "allow", "weights", "seen"};
 
 struct work {
@@ -109,6 +113,7 @@ static enum tsr_status settings(struct work *k, struct tsr_merge_options *o, con
     o->scale = set.scale;
     o->outputs = set.only != 2;
     o->hub = set.only != 1;
+    o->confidence = (enum tsr_merge_confidence)set.outputs;
     o->layer = set.layer;
     o->producer = producer;
     o->round = set.round;
@@ -126,6 +131,9 @@ static enum tsr_status settings(struct work *k, struct tsr_merge_options *o, con
     o->stop = stopped;
     if (o->rule.rule == TSR_RULE_FLTRUST && set.from == NULL)
         return tsr_fail(err, TSR_E_USAGE, "the rule fltrust needs rows to trust: give them with --from FILE");
+    if (set.outputs != 0 && (tsr_rule_batch(&o->rule) || o->rule.rule == TSR_RULE_SPECTRAL))
+        return tsr_fail(err, TSR_E_USAGE, "the rule %s judges contributors by their outputs: it does not go with --outputs %s",
+                        rules[set.rule], confidences[set.outputs]);
     if (set.partial && tsr_rule_batch(&o->rule))
         return tsr_fail(err, TSR_E_USAGE, "the rule %s needs all contributions at once: it makes no partial aggregates", rules[set.rule]);
     TSR_TRY(load_roster(set.allow, &k->allow, &o->allow, err));

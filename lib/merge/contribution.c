@@ -16,6 +16,22 @@ const char *tsr_merge_fault_name(enum tsr_merge_fault fault)
     return name[fault];
 }
 
+static const char *const confidence_names[] = {"none", "standardised-mean", "max-confidence", "energy"};
+
+const char *tsr_confidence_name(enum tsr_merge_confidence confidence) { return confidence_names[confidence]; }
+
+int tsr_confidence_of(const char *name)
+{
+    for (int i = 0; i < 4; i++)
+        if (strcmp(confidence_names[i], name) == 0) return i;
+    return -1;
+}
+
+struct tsr_embed tsr_contribution_embed(const struct tsr_contribution *c, bool hub)
+{
+    return hub ? tsr_space_hub(&c->space) : tsr_space_outputs(&c->space, c->scale, (int)c->confidence);
+}
+
 void tsr_contribution_fault(struct tsr_contribution *c, enum tsr_merge_fault fault, const char *why)
 {
     if (c->fault != TSR_FAULT_NONE) return;
@@ -25,7 +41,8 @@ void tsr_contribution_fault(struct tsr_contribution *c, enum tsr_merge_fault fau
 
 void tsr_contribution_clear(struct tsr_contribution *c)
 {
-    struct tsr_contribution keep = {.scale = c->scale, .layer = c->layer, .outputs = c->outputs, .hub = c->hub};
+    struct tsr_contribution keep = {.scale = c->scale, .layer = c->layer, .outputs = c->outputs, .hub = c->hub,
+                                    .confidence = c->confidence};
     for (size_t i = 0; i < c->blocks; i++) tsr_free(c->block[i].key);
     for (size_t i = 0; i < c->n_rows; i++) tsr_free(c->rows[i].x);
     tsr_free(c->block);
@@ -191,7 +208,7 @@ static enum tsr_status fault_of(struct tsr_contribution *c, enum tsr_embed_fault
 static enum tsr_status embed_rows(struct tsr_contribution *c, const struct tsr_rows *r, const float *x,
                                   struct tsr_merge_rows *to, struct tsr_error *err)
 {
-    struct tsr_embed e = to->hub ? tsr_space_hub(&c->space) : tsr_space_outputs(&c->space, c->scale);
+    struct tsr_embed e = tsr_contribution_embed(c, to->hub);
     size_t bytes;
     if (!tsr_mul_size(r->set.rows, e.width * sizeof *to->x, &bytes)) return tsr_nomem(err, SIZE_MAX);
     to->x = tsr_malloc(bytes, 1);
@@ -206,7 +223,9 @@ static enum tsr_status embed_rows(struct tsr_contribution *c, const struct tsr_r
             expand(c, row, h);
             row = h;
         }
-        enum tsr_embed_fault fault = tsr_embed_row(&e, to->hub ? TSR_KIND_NONE : r->set.kind, row, to->x + i * e.width);
+        float *y = to->x + i * e.width;
+        enum tsr_embed_fault fault = tsr_embed_loose(&e) ? tsr_embed_logits(e.cols, r->set.kind, row, y)
+                                                         : tsr_embed_row(&e, to->hub ? TSR_KIND_NONE : r->set.kind, row, y);
         if (fault != TSR_EMBED_FINE) (void)fault_of(c, fault, to->hub ? "hub tokens" : "outputs", i);
     }
     tsr_free(h);
@@ -233,6 +252,8 @@ static enum tsr_status take_rows(struct tsr_contribution *c, struct tsr_stream *
     if (!yes) return TSR_OK;
     TSR_TRY(check_address(c, &r, err));
     if (!hub) TSR_TRY(check_outputs(c, &r, err));
+    if (!hub && c->confidence == TSR_CONFIDENCE_ENERGY && (r.set.kind != TSR_KIND_LOGITS || r.set.code != TSR_CODE_PLAIN))
+        return tsr_fail(err, TSR_E_CORRUPT, "energies need logits in float32, float16 or bfloat16; other codes keep differences only");
     if (hub && (c->basis == NULL || r.set.cols != c->rank))
         return tsr_fail(err, TSR_E_CORRUPT, "its hub tokens do not fit a basis before them");
     struct tsr_merge_rows piece = {hub, r.views, (size_t)r.block, r.view, r.views ? r.n_views : 1, r.set.rows, NULL};

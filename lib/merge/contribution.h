@@ -25,7 +25,14 @@ enum tsr_merge_fault {
 /* "unlisted", "weight" ... Static storage. */
 const char *tsr_merge_fault_name(enum tsr_merge_fault fault);
 
-/* Rows of one record, embedded. */
+/* How outputs of networks that know different classes are merged, see confidence.h. */
+enum tsr_merge_confidence { TSR_CONFIDENCE_NONE, TSR_CONFIDENCE_STANDARD, TSR_CONFIDENCE_MAX, TSR_CONFIDENCE_ENERGY };
+/* "none" "standardised-mean" "max-confidence" "energy", and back; -1: no such name. */
+const char *tsr_confidence_name(enum tsr_merge_confidence confidence);
+int tsr_confidence_of(const char *name);
+
+/* Rows of one record, embedded; outputs that are merged by confidence begin with their logits until
+ * tsr_confidence_apply. */
 struct tsr_merge_rows {
     bool hub, views;
     size_t block; /* which of the contribution's blocks */
@@ -57,6 +64,7 @@ struct tsr_contribution {
     double scale;     /* of regression */
     const char *layer; /* whose hub tokens to take; NULL: the first that come */
     bool outputs, hub; /* what to take */
+    enum tsr_merge_confidence confidence;
     /* the basis of its hub tokens */
     char *hub_layer;
     float *basis; /* transposed: [rank, anchors] */
@@ -65,13 +73,15 @@ struct tsr_contribution {
     struct tsr_stream_head io; /* HEAD while it is looked at */
 };
 
-/* Begins with a HEAD. Zero-initialise and set scale, layer, outputs and hub before; faults of content are
+/* Begins with a HEAD. Zero-initialise and set scale, layer, outputs, hub and confidence before; faults of content are
  * kept in c->fault, and what else fails (memory, reading) is returned. */
 enum tsr_status tsr_contribution_head(struct tsr_contribution *c, const struct tsr_record *rec,
                                       struct tsr_error *err) TSR_MUST_USE;
 /* Takes any other record of the segment; after a fault nothing more is looked at. */
 enum tsr_status tsr_contribution_record(struct tsr_contribution *c, struct tsr_stream *s, const struct tsr_record *rec,
                                         struct tsr_error *err) TSR_MUST_USE;
+/* The embedding of its outputs or hub tokens. */
+struct tsr_embed tsr_contribution_embed(const struct tsr_contribution *c, bool hub);
 /* Notes the first fault, with a sentence that may be NULL. */
 void tsr_contribution_fault(struct tsr_contribution *c, enum tsr_merge_fault fault, const char *why);
 /* Frees all but the settings: another one may begin. */

@@ -67,6 +67,7 @@ static enum tsr_status make_profile(struct tsr_merge *m, const struct tsr_merge_
     for (size_t i = 0; i < n; i++) {
         const struct tsr_merge_plane *p = &m->plane[row[i].plane];
         double norm2, dot;
+        if (tsr_embed_loose(&p->embed)) continue;
         tsr_merge_measure(row[i].x, NULL, p->embed.width, &norm2, &dot);
         tsr_profile_add(m->numbers, k, row[i].x, 1 / sqrt(norm2), p->centre + row[i].cell * p->embed.width, p->embed.width,
                         m->space.contributors ? 0 : row[i].id);

@@ -19,6 +19,47 @@ struct tsr_embed tsr_embed_direction(size_t cols)
     return (struct tsr_embed){TSR_EMBED_DIRECTION, cols, cols, 0};
 }
 
+struct tsr_embed tsr_embed_scores(size_t classes)
+{
+    return (struct tsr_embed){TSR_EMBED_SCORES, classes, 2 * classes, 0};
+}
+
+struct tsr_embed tsr_embed_gated(size_t classes)
+{
+    return (struct tsr_embed){TSR_EMBED_GATED, classes, classes + 1, 0};
+}
+
+bool tsr_embed_loose(const struct tsr_embed *e) { return e->kind >= TSR_EMBED_SCORES; }
+
+enum tsr_embed_fault tsr_embed_logits(size_t classes, enum tsr_row_kind kind, const float *x, float *z)
+{
+    const float least = -15;
+    if (kind == TSR_KIND_ARGMAX) {
+        if (!(x[0] >= 0 && x[0] < (float)classes)) return TSR_EMBED_CLASS;
+        for (size_t i = 0; i < classes; i++) z[i] = i == (size_t)x[0] ? 0 : least;
+        return TSR_EMBED_FINE;
+    }
+    for (size_t i = 0; i < classes; i++) {
+        if (!isfinite(x[i]) || (kind == TSR_KIND_PROBABILITIES && !(x[i] >= 0))) return TSR_EMBED_NAN;
+        z[i] = kind == TSR_KIND_LOGITS ? x[i] : x[i] > 3e-7f ? (float)tsr_real_log((double)x[i]) : least;
+    }
+    return TSR_EMBED_FINE;
+}
+
+/* The softmax of the mean scores times TSR_SCORE_GAIN over the classes that anybody knows. */
+static void scores_back(size_t n, const double *y, float *x)
+{
+    double top = -1e30, sum = 0;
+    for (size_t i = 0; i < n; i++)
+        if (y[n + i] > 0 && y[i] / y[n + i] > top) top = y[i] / y[n + i];
+    for (int pass = 0; pass < 2; pass++)
+        for (size_t i = 0; i < n; i++) {
+            double p = y[n + i] > 0 ? tsr_real_exp((y[i] / y[n + i] - top) * (TSR_SCORE_MOST * TSR_SCORE_GAIN)) : 0;
+            if (pass == 0) sum += p;
+            else x[i] = (float)(sum > 0 ? p / sum : 1.0 / (double)n);
+        }
+}
+
 /* The roots of a softmax: half of the logarithms, relative to the greatest. */
 static enum tsr_embed_fault roots_of_logits(const float *x, size_t n, float *y)
 {
@@ -86,6 +127,16 @@ enum tsr_embed_fault tsr_embed_row(const struct tsr_embed *e, enum tsr_row_kind 
 
 void tsr_embed_back(const struct tsr_embed *e, const double *y, float *x)
 {
+    if (e->kind == TSR_EMBED_SCORES) {
+        scores_back(e->cols, y, x);
+        return;
+    }
+    if (e->kind == TSR_EMBED_GATED) {
+        double sum = 0;
+        for (size_t i = 0; i < e->cols; i++) sum += y[i];
+        for (size_t i = 0; i < e->cols; i++) x[i] = (float)(sum > 0 ? y[i] / sum : 1.0 / (double)e->cols);
+        return;
+    }
     if (e->kind == TSR_EMBED_DIRECTION) {
         for (size_t i = 0; i < e->cols; i++) x[i] = (float)y[i];
         return;

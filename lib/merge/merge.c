@@ -1,6 +1,7 @@
 #include "merge/merge_impl.h"
 
 #include "base/mem.h"
+#include "merge/confidence.h"
 
 #include <string.h>
 
@@ -21,6 +22,7 @@ enum tsr_status tsr_merge_new(const struct tsr_merge_options *o, struct tsr_merg
     m->c.layer = o->layer;
     m->c.outputs = o->outputs;
     m->c.hub = o->hub;
+    m->c.confidence = o->confidence;
     enum tsr_status status = tsr_merge_policy(m, &m->policy, err);
     if (status != TSR_OK) tsr_merge_free(m);
     else *out = m;
@@ -63,7 +65,7 @@ enum tsr_status tsr_merge_open_plane(struct tsr_merge *m, int plane, struct tsr_
     struct tsr_merge_plane *p = &m->plane[plane];
     if (p->embed.width > 0) return TSR_OK;
     bool hub = plane >= PLANE_HUB || (m->space.contributors && m->space.hub[0] != '\0');
-    struct tsr_embed e = hub ? tsr_space_hub(&m->space) : tsr_space_outputs(&m->space, m->opt.scale);
+    struct tsr_embed e = hub ? tsr_space_hub(&m->space) : tsr_space_outputs(&m->space, m->opt.scale, (int)m->opt.confidence);
     tsr_plane_init(p, &e);
     /* Bins by what the histograms of all rows may take: few for the long rows of many samples. */
     p->bins = m->space.contributors ? 512 : e.width <= 64 ? 32 : 8;
@@ -97,6 +99,7 @@ static enum tsr_status commit(struct tsr_merge *m, const char *source, struct ts
 {
     struct tsr_contribution *c = &m->c;
     int64_t weight = 0;
+    TSR_TRY(tsr_confidence_apply(c, err));
     if (m->loading) {
         if (c->fault != TSR_FAULT_NONE) return tsr_fail(err, TSR_E_CORRUPT, "%s: %s", source, c->why);
         TSR_TRY(tsr_space_join(&m->space, &c->space, err));

@@ -40,6 +40,7 @@ struct tsr_merge_options {
     struct tsr_merge_rule_options rule;
     double scale;           /* of regression outputs: numbers of this size are told apart best */
     bool outputs, hub;      /* what is merged */
+    enum tsr_merge_confidence confidence; /* outputs of classes are merged by it instead of the rule */
     const char *layer;      /* whose hub tokens; NULL: each stream's first */
     const char *producer;
     /* who may take part */

@@ -166,12 +166,24 @@ void tsr_plane_settle(struct tsr_merge_plane *p)
     p->tile_rows = 0;
 }
 
+static enum tsr_status too_heavy(struct tsr_error *err)
+{
+    return tsr_fail(err, TSR_E_LIMIT, "the weights of one row sum to more than 2^32 - 1; use smaller ones");
+}
+
 enum tsr_status tsr_plane_add(struct tsr_merge_plane *p, size_t cell, const float *x, int64_t w,
                               struct tsr_merge_look *look, struct tsr_error *err)
 {
     size_t m = p->embed.width;
     const float *v = p->centre + cell * m;
-    struct tsr_merge_look l = {0};
+    struct tsr_merge_look l = {.safe = true};
+    if (tsr_embed_loose(&p->embed)) { /* bounded already */
+        *look = l;
+        if (w > TSR_MERGE_MAX_WEIGHT - p->weight[cell]) return too_heavy(err);
+        p->weight[cell] += w;
+        p->answers[cell]++;
+        return add_sum(p, cell, x, 1, 1, w, err);
+    }
     double norm2, dot;
     tsr_merge_measure(x, v, m, &norm2, &dot);
     l.safe = norm2 >= 0x1p-40 && norm2 <= 0x1p40;
@@ -185,8 +197,7 @@ enum tsr_status tsr_plane_add(struct tsr_merge_plane *p, size_t cell, const floa
     if (!p->centred && p->embed.kind == TSR_EMBED_DIRECTION) square = 1;
     l.distance = square > 0 ? sqrt(square) : 0;
     *look = l;
-    if (w > TSR_MERGE_MAX_WEIGHT - p->weight[cell])
-        return tsr_fail(err, TSR_E_LIMIT, "the weights of one row sum to more than 2^32 - 1; use smaller ones");
+    if (w > TSR_MERGE_MAX_WEIGHT - p->weight[cell]) return too_heavy(err);
     p->weight[cell] += w;
     p->answers[cell]++;
     p->far[tsr_merge_far_bin(l.distance)] += (uint64_t)w;
@@ -229,7 +240,7 @@ enum tsr_status tsr_plane_recentre(struct tsr_merge_plane *p, struct tsr_error *
     for (size_t cell = 0; cell < p->cells; cell++) {
         float *v = p->centre + cell * m;
         double norm2 = 0;
-        if (p->answers[cell] == 0) continue;
+        if (p->answers[cell] == 0 || tsr_embed_loose(&p->embed)) continue;
         tsr_plane_result(p, cell, y);
         for (size_t i = 0; i < m; i++) norm2 += y[i] * y[i];
         if (!(norm2 > 0)) continue;

@@ -14,6 +14,8 @@ static enum tsr_status fill(const struct tsr_merge *m, struct tsr_json *p, struc
     TSR_TRY(tsr_json_set_number(p, "scale", o->scale, err));
     TSR_TRY(tsr_json_set_bool(p, "outputs", o->outputs, err));
     TSR_TRY(tsr_json_set_bool(p, "hub", o->hub, err));
+    if (o->confidence != TSR_CONFIDENCE_NONE)
+        TSR_TRY(tsr_json_set_string(p, "confidence", tsr_confidence_name(o->confidence), err));
     if (o->layer != NULL) TSR_TRY(tsr_json_set_string(p, "layer", o->layer, err));
     if (o->round != NULL) TSR_TRY(tsr_json_set_string(p, "round", o->round, err));
     if (o->since > 0) TSR_TRY(tsr_json_set_int(p, "since", o->since, err));
@@ -47,6 +49,13 @@ static enum tsr_status adopt_rule(struct tsr_merge *m, const struct tsr_json *p,
     TSR_TRY(tsr_json_need_int(p, "iterations", 1, 1000, &iterations, err));
     TSR_TRY(tsr_json_need_bool(p, "outputs", &o->outputs, err));
     TSR_TRY(tsr_json_need_bool(p, "hub", &o->hub, err));
+    if (tsr_json_get(p, "confidence") != NULL) {
+        const char *name;
+        TSR_TRY(tsr_json_need_string(p, "confidence", &name, err));
+        int mode = tsr_confidence_of(name);
+        if (mode < 0) return tsr_fail(err, TSR_E_UNSUPPORTED, "outputs are merged by '%.40s', which is not known", name);
+        o->confidence = m->c.confidence = (enum tsr_merge_confidence)mode;
+    }
     int r = tsr_rule_of(rule);
     if (r < 0) return tsr_fail(err, TSR_E_UNSUPPORTED, "the rule '%.40s' is not known", rule);
     o->rule = (struct tsr_merge_rule_options){(enum tsr_merge_rule)r, radius, assume, iterations, false};

@@ -63,6 +63,10 @@ enum tsr_status tsr_rule_begin(const struct tsr_merge_rule_options *o, bool cent
         [TSR_RULE_FLTRUST] = TSR_PULL_TRUST, [TSR_RULE_SPECTRAL] = TSR_PULL_ALL,  [TSR_RULE_KRUM] = TSR_PULL_ALL,
         [TSR_RULE_MULTIKRUM] = TSR_PULL_ALL, [TSR_RULE_BULYAN] = TSR_PULL_ALL,
     };
+    if (tsr_embed_loose(&p->embed)) { /* added as they are, whatever the rule */
+        p->pull = TSR_PULL_ALL;
+        return tsr_plane_begin(p, TSR_STEP_SUM, err);
+    }
     p->low = o->rule == TSR_RULE_TRIM ? o->assume : 0.5;
     p->high = 1 - p->low;
     if (i > 0) { /* what the step before found */

@@ -81,8 +81,10 @@ enum tsr_status tsr_space_join(struct tsr_merge_space *s, const struct tsr_merge
     return TSR_OK;
 }
 
-struct tsr_embed tsr_space_outputs(const struct tsr_merge_space *s, double scale)
+struct tsr_embed tsr_space_outputs(const struct tsr_merge_space *s, double scale, int confidence)
 {
+    if (s->outputs != TSR_KIND_REGRESSION && confidence != 0 && !s->contributors)
+        return confidence == 1 ? tsr_embed_scores(s->classes) : tsr_embed_gated(s->classes);
     if (s->outputs != TSR_KIND_REGRESSION) return tsr_embed_roots(s->classes);
     return s->contributors ? tsr_embed_direction(s->classes) : tsr_embed_central(s->classes, (float)scale);
 }

@@ -39,8 +39,9 @@ void tsr_space_release(struct tsr_merge_space *s);
 enum tsr_status tsr_space_join(struct tsr_merge_space *s, const struct tsr_merge_space *from,
                                struct tsr_error *err) TSR_MUST_USE;
 
-/* The embeddings of its kinds of rows; `scale` is that of regression. */
-struct tsr_embed tsr_space_outputs(const struct tsr_merge_space *s, double scale);
+/* The embeddings of its kinds of rows; `scale` is that of regression, `confidence` an enum
+ * tsr_merge_confidence. */
+struct tsr_embed tsr_space_outputs(const struct tsr_merge_space *s, double scale, int confidence);
 struct tsr_embed tsr_space_hub(const struct tsr_merge_space *s);
 
 /* The inputs as HEAD tells them, without their names. */
