@@ -9,10 +9,11 @@ static const char *const rules[] = {"cclip", "huber", "mean", "median", "trim", 
                                     "bulyan", "nnm+mean", "nnm+median", "nnm+trim", "nnm+geomed", "nnm+cclip", "nnm+huber",
                                     "nnm+krum", NULL};
 static const char *const confidences[] = {"rule", "standardised-mean", "max-confidence", "energy", NULL};
+static const char *const armors[] = {"none", "in", "out", "both", NULL};
 static const char *const kinds[] = {"both", "outputs", "hub", NULL};
 
 static struct {
-    int rule, only, outputs;
+    int rule, only, outputs, armor;
     double radius, assume, scale, max_weight;
     int64_t iterations, since, until, min_contributors, min_answers, shards;
     const char *layer, *from, *round, *allow, *weights, *seen;
@@ -34,6 +35,8 @@ static const struct tsr_option options[] = {
     TSR_STRING('l', "layer", "TENSOR", &set.layer, "whose hub tokens to merge (default: each stream's first)"),
     TSR_STRING(0, "from", "FILE", &set.from, "the aggregate of the round before, trusted rows, or a state to go on from"),
     TSR_FLAG(0, "partial", &set.partial, "write a partial aggregate, to be merged with others"),
+    TSR_CHOICE(0, "armor", "WHERE", &set.armor, armors,
+               "in, out or both: token streams as text, one line of base64 each (default: none)"),
     TSR_INT(0, "shards", "N", &set.shards, 0, 1000000000, "refuse unless the inputs make up N shards (default: 0, any number)"),
     TSR_STRING(0, "round", "NAME", &set.round, "take answers to this round only"),
     TSR_INT(0, "since", "TIME", &set.since, 0, INT64_C(1) << 40, "take answers given at this time or later, in seconds since 1970"),
@@ -159,13 +162,19 @@ static enum tsr_status copy_stdin(struct work *k, struct tsr_error *err)
     return status;
 }
 
-static enum tsr_status open_input(struct work *k, int i, struct tsr_source **out, struct tsr_error *err)
+static enum tsr_status open_bytes(struct work *k, int i, struct tsr_source **out, struct tsr_error *err)
 {
     const char *path = i < k->cli->argc ? k->cli->argv[i] : NULL;
     if (path != NULL && strcmp(path, "-") != 0) return tsr_source_open(path, out, err);
     if (k->spool == NULL) return tsr_cli_input(k->cli, path, TSR_BINARY, out, err);
     if (lseek(fileno(k->spool), 0, SEEK_SET) != 0) return tsr_fail(err, TSR_E_IO, "cannot rewind: %s", strerror(errno));
     return tsr_source_from_fd(fileno(k->spool), "standard input", out, err);
+}
+
+static enum tsr_status open_input(struct work *k, int i, struct tsr_source **out, struct tsr_error *err)
+{
+    TSR_TRY(open_bytes(k, i, out, err));
+    return set.armor == 1 || set.armor == 3 ? tsr_armor_source(*out, out, err) : TSR_OK;
 }
 
 static enum tsr_status one_pass(struct work *k, struct tsr_error *err)
@@ -247,7 +256,7 @@ done:
     return status;
 }
 
-static enum tsr_status write_out(struct work *k, struct tsr_sink *sink, bool state, struct tsr_error *err)
+static enum tsr_status write_stream(struct work *k, struct tsr_sink *sink, bool state, struct tsr_error *err)
 {
     struct tsr_stream_writer *w;
     struct tsr_merge_report report;
@@ -261,6 +270,20 @@ static enum tsr_status write_out(struct work *k, struct tsr_sink *sink, bool sta
     tsr_cli_note(k->cli, "%llu contributors count, %llu do not; %llu samples, %llu left out", (unsigned long long)report.contributors,
                  (unsigned long long)report.rejected, (unsigned long long)report.samples, (unsigned long long)report.left_out);
     return result_line(k, &report, err);
+}
+
+/* The product as one line of text: it is held until it is complete. */
+static enum tsr_status write_out(struct work *k, struct tsr_sink *sink, bool state, struct tsr_error *err)
+{
+    if (set.armor < 2) return write_stream(k, sink, state, err);
+    struct tsr_buf held = {0};
+    struct tsr_sink *memory;
+    TSR_TRY(tsr_sink_from_memory(&held, "memory", &memory, err));
+    enum tsr_status status = write_stream(k, memory, state, err);
+    status = tsr_cli_finish(memory, status, err);
+    if (status == TSR_OK) status = tsr_armor_write(sink, held.data, held.len, err);
+    tsr_buf_release(&held);
+    return status;
 }
 
 static enum tsr_status merge(struct work *k, const struct tsr_merge_options *o, struct tsr_sink *sink, struct tsr_error *err)
@@ -288,7 +311,7 @@ static enum tsr_status run(struct tsr_cli *cli, struct tsr_error *err)
     char producer[64];
     snprintf(producer, sizeof producer, "%s %s", cli->program->name, TSR_VERSION);
     enum tsr_status status = settings(&k, &o, producer, err);
-    if (status == TSR_OK) status = tsr_cli_output(cli, TSR_BINARY, &sink, err);
+    if (status == TSR_OK) status = tsr_cli_output(cli, set.armor < 2 ? TSR_BINARY : TSR_TEXT, &sink, err);
     if (status == TSR_OK) status = merge(&k, &o, sink, err);
     status = tsr_cli_finish(sink, status, err);
     tsr_merge_free(k.m);

@@ -27,6 +27,7 @@
 #include "hub/activations.h"
 #include "hub/fingerprint.h"
 #include "hub/hub.h"
+#include "io/armor.h"
 #include "io/csv.h"
 #include "io/fd.h"
 #include "io/idx.h"
