@@ -39,3 +39,9 @@ bench-torch: $(O)/tests/bench_step
 .PHONY: bench-memory
 bench-memory: bin $(O)/tools/peak-memory
 	@BUILD=$(O) scripts/bench-memory.sh
+
+#   make bench-merge   rules against attackers, speed and memory of tessera-merge; settings: scripts/bench-merge.sh
+.PHONY: bench-merge
+bench-merge: $(O)/tests/bench_merge
+	+@$(MAKE) --no-print-directory bin $(O)/tools/make-contributions
+	@BUILD=$(O) scripts/bench-merge.sh

@@ -144,6 +144,7 @@ static enum tsr_status take_record(struct tsr_merge *m, struct tsr_stream *s, co
         tsr_contribution_clear(&m->c);
         *kind = FRESH;
         m->segment_rows = 0;
+        tsr_roll_break(&m->roll);
         m->segment_weight = 0;
         m->segment_cosines = 0;
         return tsr_contribution_head(&m->c, rec, err);

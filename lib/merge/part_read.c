@@ -222,6 +222,7 @@ static enum tsr_status take_runs(struct tsr_merge_part *part, struct tsr_stream 
     size_t n;
     TSR_TRY(load(part, s, 2 * TSR_KEY_LEN + 8, &n, err));
     if (n > TSR_ROLL_RUNS || part->roll.runs > 0) return tsr_fail(err, TSR_E_CORRUPT, "its ranges of contributors are too many");
+    TSR_TRY(tsr_grow(&part->roll.run, &part->roll.cap_run, n, sizeof *part->roll.run, err));
     for (size_t i = 0; i < n; i++) {
         const uint8_t *p = part->body.data + i * (2 * TSR_KEY_LEN + 8);
         struct tsr_roll_run *run = &part->roll.run[i];

@@ -10,6 +10,7 @@ void tsr_roll_release(struct tsr_roll *r)
 {
     tsr_free(r->entry);
     tsr_free(r->slot);
+    tsr_free(r->run);
     *r = (struct tsr_roll){0};
 }
 
@@ -86,6 +87,7 @@ static enum tsr_status insert_run(struct tsr_roll *r, size_t at, const struct ts
 {
     if (r->runs == TSR_ROLL_RUNS)
         return tsr_fail(err, TSR_E_LIMIT, "the keys of contributors make more than %d ascending runs; sort them", TSR_ROLL_RUNS);
+    TSR_TRY(tsr_grow(&r->run, &r->cap_run, r->runs + 1, sizeof *r->run, err));
     memmove(&r->run[at + 1], &r->run[at], (r->runs - at) * sizeof *r->run);
     r->run[at] = *run;
     r->runs++;
@@ -94,10 +96,10 @@ static enum tsr_status insert_run(struct tsr_roll *r, size_t at, const struct ts
 
 enum tsr_status tsr_roll_next(struct tsr_roll *r, const struct tsr_key *key, bool *fresh, struct tsr_error *err)
 {
-    struct tsr_roll_run *run = &r->run[r->at];
+    struct tsr_roll_run *run = r->at < r->runs ? &r->run[r->at] : NULL;
     bool last = r->at + 1 >= r->runs;
     *fresh = true;
-    if (r->at < r->runs && order(&run->last, key) < 0 && (last || order(key, &r->run[r->at + 1].first) < 0)) {
+    if (run != NULL && order(&run->last, key) < 0 && (last || order(key, &r->run[r->at + 1].first) < 0)) {
         run->last = *key;
         run->count++;
         return TSR_OK;
@@ -111,6 +113,8 @@ enum tsr_status tsr_roll_next(struct tsr_roll *r, const struct tsr_key *key, boo
     r->at = at;
     return TSR_OK;
 }
+
+void tsr_roll_break(struct tsr_roll *r) { r->at = r->runs; }
 
 void tsr_roll_digest(struct tsr_roll *r, const void *data, size_t n)
 {

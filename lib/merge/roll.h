@@ -2,8 +2,8 @@
  * depend on any order. A roll belongs to one thread.
  *
  * Contributors that send streams are listed. Where every row is a contribution of its own there may be
- * millions: then their keys must ascend, and the roll keeps the ranges of ascending runs, which must not
- * overlap; that proves as much in constant memory.
+ * millions: then their keys must ascend within a stream, and the roll keeps the range of each stream, which
+ * must not overlap; that proves as much in memory that does not grow with the contributors.
  *
  * The digest is LtHash with 1024 sums modulo 2^16 (Bellare and Micciancio 1997; Lewi et al. 2019): each
  * contribution is expanded to 2048 bytes by MGF1 with SHA-256 (RFC 8017, B.2.1), and these are added. */
@@ -13,7 +13,7 @@
 #include "base/hash.h"
 
 #define TSR_ROLL_LANES 1024
-#define TSR_ROLL_RUNS 1024
+#define TSR_ROLL_RUNS (1 << 20)
 
 struct tsr_roll_entry {
     struct tsr_key key; /* of the contributor */
@@ -29,8 +29,8 @@ struct tsr_roll {
     size_t entries, cap;
     uint32_t *slot;
     size_t slots;
-    struct tsr_roll_run run[TSR_ROLL_RUNS]; /* sorted */
-    size_t runs, at; /* `at`: the run that grows */
+    struct tsr_roll_run *run; /* sorted, at most TSR_ROLL_RUNS */
+    size_t runs, cap_run, at; /* `at`: the run that grows */
     uint16_t lane[TSR_ROLL_LANES];
     uint64_t contributors;
     int64_t weight, most; /* of all, and of the one that has most */
@@ -48,6 +48,8 @@ enum tsr_status tsr_roll_add(struct tsr_roll *r, const struct tsr_key *key, cons
 /* Notes a row's contributor; *fresh is false where its key does not ascend or lies within a range that
  * was noted. TSR_E_LIMIT beyond TSR_ROLL_RUNS runs. */
 enum tsr_status tsr_roll_next(struct tsr_roll *r, const struct tsr_key *key, bool *fresh, struct tsr_error *err) TSR_MUST_USE;
+/* The next key begins a run of its own: what is between two streams is nobody's range. */
+void tsr_roll_break(struct tsr_roll *r);
 /* Counts one that was noted. */
 void tsr_roll_count(struct tsr_roll *r, int64_t weight);
 /* Adds something to the digest: n bytes. */

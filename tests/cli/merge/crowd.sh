@@ -17,6 +17,9 @@ expect 0 tessera-merge --from whole.tsr part0.tsr part1.tsr part2.tsr part3.tsr;
 cat p3 p1 | tessera-merge --partial > p31
 expect 0 tessera-merge --shards 4 p0 p31 p2; same out one.tsr
 refused "3 of 4 shards" tessera-merge --shards 4 p31 p2
+# shards that are not neighbours
+tessera-merge --from whole.tsr --partial part0.tsr part2.tsr > p02
+expect 0 tessera-merge p02 p1 p3; same out one.tsr
 test "$(wc -c < p0)" -lt 65536 || not_ok "a partial aggregate has $(wc -c < p0) bytes"
 # the spectral filter finds colluders, and nobody else
 long() { make-contributions --dim 512 --seed 3 --block 50 "$@"; }
