@@ -16,9 +16,10 @@ static struct {
     int rule, only, outputs, armor;
     double radius, assume, scale, max_weight;
     int64_t iterations, since, until, min_contributors, min_answers, shards;
-    const char *layer, *from, *round, *allow, *weights, *seen;
+    const char *layer, *from, *round, *allow, *weights, *seen, *ledger;
+    double half_life;
     bool partial;
-} set = {.radius = 0.75, .assume = 0.3, .scale = 1, .max_weight = 1, .iterations = 4, .min_contributors = 1, .min_answers = 1};
+} set = {.half_life = 604800, .radius = 0.75, .assume = 0.3, .scale = 1, .max_weight = 1, .iterations = 4, .min_contributors = 1, .min_answers = 1};
 
 static const struct tsr_option options[] = {
     TSR_CHOICE('R', "rule", "RULE", &set.rule, rules,
@@ -44,6 +45,8 @@ static const struct tsr_option options[] = {
     TSR_STRING(0, "allow", "FILE", &set.allow, "who may take part: a name a line, perhaps a weight behind it"),
     TSR_STRING(0, "weights", "FILE", &set.weights, "weights of contributors, 0 to leave out (default: 1 for everyone)"),
     TSR_STRING(0, "seen", "FILE", &set.seen, "digests of streams that counted before and may not again"),
+    TSR_STRING(0, "ledger", "FILE", &set.ledger, "add a line of credit for each contributor to FILE, and reckon with those in it"),
+    TSR_DOUBLE(0, "half-life", "SECONDS", &set.half_life, 1, 1e12, "age at which a contribution's freshness is a half (default: 604800)"),
     TSR_INT(0, "min-contributors", "N", &set.min_contributors, 1, INT64_C(1) << 40, "refuse with fewer (default: 1)"),
     TSR_INT(0, "min-answers", "N", &set.min_answers, 1, UINT32_MAX, "leave out samples that fewer answered (default: 1)"),
     TSR_DOUBLE(0, "max-weight", "SHARE", &set.max_weight, 1e-9, 1, "refuse where one contributor has more of the weight (default: 1)"),
@@ -57,6 +60,7 @@ struct work {
     struct tsr_cli *cli;
     struct tsr_merge *m;
     struct tsr_roster allow, weights, seen;
+    struct tsr_ledger ledger;
     struct tsr_merge_report counts; /* of the step that was taken last */
     FILE *spool; /* standard input, where it is to be read more than once */
     struct tsr_error err;
@@ -76,6 +80,7 @@ static enum tsr_status decision_line(const struct tsr_merge_decision *d, struct 
     if (d->why[0] != '\0') TSR_TRY(tsr_json_set_string(line, "why", d->why, err));
     TSR_TRY(tsr_json_set_int(line, "weight", d->weight, err));
     TSR_TRY(tsr_json_set_int(line, "rows", (int64_t)d->rows, err));
+    if (d->novelty >= 0) TSR_TRY(tsr_json_set_number(line, "novelty", d->novelty, err));
     if (d->time > 0) TSR_TRY(tsr_json_set_int(line, "time", d->time, err));
     if (d->centred) TSR_TRY(tsr_json_set_number(line, "quality", d->quality, err));
     return TSR_OK;
@@ -88,6 +93,7 @@ static void tell(void *arg, const struct tsr_merge_decision *d)
     if (d->fault != TSR_FAULT_NONE)
         tsr_cli_note(k->cli, "%s: '%.100s' does not count (%s)%s%s", d->source, d->contributor, tsr_merge_fault_name(d->fault),
                      d->why[0] != '\0' ? ": " : "", d->why);
+    if (k->report == TSR_OK && set.ledger != NULL) k->report = tsr_ledger_add(&k->ledger, d, &k->err);
     if (k->report != TSR_OK || k->cli->report == NULL) return;
     k->report = tsr_json_object(&line, &k->err);
     if (k->report != TSR_OK) return;
@@ -105,6 +111,28 @@ static enum tsr_status load_roster(const char *path, struct tsr_roster *r, const
     tsr_source_close(src);
     *out = r;
     return status;
+}
+
+/* The ledger's lines so far; it need not be there yet. */
+static enum tsr_status open_ledger(struct work *k, struct tsr_error *err)
+{
+    struct tsr_source *src;
+    k->ledger.now = set.until;
+    k->ledger.half_life = set.half_life;
+    k->ledger.round = set.round;
+    if (set.ledger == NULL || access(set.ledger, F_OK) != 0) return TSR_OK;
+    TSR_TRY(tsr_source_open(set.ledger, &src, err));
+    enum tsr_status status = tsr_ledger_load(&k->ledger, src, err);
+    tsr_source_close(src);
+    return status;
+}
+
+static enum tsr_status close_ledger(struct work *k, struct tsr_error *err)
+{
+    struct tsr_sink *sink;
+    if (set.ledger == NULL) return TSR_OK;
+    TSR_TRY(tsr_sink_open(set.ledger, &sink, err));
+    return tsr_cli_finish(sink, tsr_ledger_write(&k->ledger, sink, err), err);
 }
 
 static enum tsr_status settings(struct work *k, struct tsr_merge_options *o, const char *producer, struct tsr_error *err)
@@ -129,6 +157,7 @@ static enum tsr_status settings(struct work *k, struct tsr_merge_options *o, con
     o->adopt = true;
     for (size_t i = 0; i < TSR_LENGTH(policy); i++) o->adopt = o->adopt && !tsr_cli_given(k->cli, policy[i]);
     o->single = set.partial;
+    o->novelty = set.ledger != NULL;
     o->decided = tell;
     o->arg = k;
     o->stop = stopped;
@@ -139,6 +168,7 @@ static enum tsr_status settings(struct work *k, struct tsr_merge_options *o, con
                         rules[set.rule], confidences[set.outputs]);
     if (set.partial && tsr_rule_batch(&o->rule))
         return tsr_fail(err, TSR_E_USAGE, "the rule %s needs all contributions at once: it makes no partial aggregates", rules[set.rule]);
+    TSR_TRY(open_ledger(k, err));
     TSR_TRY(load_roster(set.allow, &k->allow, &o->allow, err));
     TSR_TRY(load_roster(set.weights, &k->weights, &o->weights, err));
     return load_roster(set.seen, &k->seen, &o->seen, err);
@@ -299,8 +329,11 @@ static enum tsr_status merge(struct work *k, const struct tsr_merge_options *o, 
     }
     TSR_TRY(all_passes(k, &state, err));
     TSR_TRY(write_out(k, sink, state, err));
-    if (k->report != TSR_OK) *err = k->err;
-    return k->report;
+    if (k->report != TSR_OK) {
+        *err = k->err;
+        return k->report;
+    }
+    return close_ledger(k, err);
 }
 
 static enum tsr_status run(struct tsr_cli *cli, struct tsr_error *err)
@@ -318,6 +351,7 @@ static enum tsr_status run(struct tsr_cli *cli, struct tsr_error *err)
     tsr_roster_release(&k.allow);
     tsr_roster_release(&k.weights);
     tsr_roster_release(&k.seen);
+    tsr_ledger_release(&k.ledger);
     if (k.spool != NULL) fclose(k.spool);
     return status;
 }

@@ -38,6 +38,7 @@
 #include "io/samples.h"
 #include "io/sink.h"
 #include "io/source.h"
+#include "merge/ledger.h"
 #include "merge/merge.h"
 #include "model/describe.h"
 #include "model/onnx.h"

@@ -140,9 +140,12 @@ enum tsr_status tsr_merge_count(struct tsr_merge *m, const char *source, int64_t
         tsr_roll_digest(&m->roll, leaf, sizeof leaf);
         status = tsr_roll_add(&m->roll, &c->key, c->root, weight, err);
     }
+    m->answered = sample;
+    m->n_answered = status == TSR_OK && fault == TSR_FAULT_NONE ? samples : 0;
     if (status == TSR_OK && !m->loading)
         tsr_merge_say(m, c->id, source, fault, fault == TSR_FAULT_OUTLIER ? "it stands out along the direction of most variance" : "",
                       weight, rows, cosines);
+    m->n_answered = 0;
     tsr_free(sample);
     tsr_free(block);
     tsr_free(row);

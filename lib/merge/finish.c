@@ -347,6 +347,7 @@ enum tsr_status tsr_merge_finish(struct tsr_merge *m, struct tsr_stream_writer *
     tsr_hex(root, sizeof root, report->inputs);
     memcpy(report->centre, m->state, sizeof report->centre);
     enum tsr_status status = write_all(&o, report, err);
+    if (status == TSR_OK) status = tsr_merge_tell(m, err);
     tsr_merge_layout_release(&o.l);
     tsr_free(o.sample);
     tsr_free(o.block);

@@ -39,6 +39,7 @@ void tsr_merge_free(struct tsr_merge *m)
     tsr_roll_release(&m->roll);
     tsr_json_free(m->policy);
     tsr_merge_part_free(m->part);
+    tsr_merge_forget(m);
     tsr_spectral_release(&m->spectral);
     tsr_batch_release(&m->batch);
     tsr_free(m->profile);
@@ -46,18 +47,6 @@ void tsr_merge_free(struct tsr_merge *m)
     tsr_buf_release(&m->body);
     tsr_free(m->row);
     tsr_free(m);
-}
-
-void tsr_merge_say(struct tsr_merge *m, const char *contributor, const char *source, enum tsr_merge_fault fault,
-                   const char *why, int64_t weight, uint64_t rows, double cosines)
-{
-    bool centred = m->centred || m->step > 0;
-    if (fault != TSR_FAULT_NONE) m->rejected++;
-    if (m->opt.decided == NULL || (!m->opt.single && !tsr_merge_last(m))) return;
-    struct tsr_merge_decision d = {.contributor = contributor, .source = source, .stream = m->c.head, .fault = fault, .why = why, .weight = weight,
-                                   .time = m->c.time, .rows = rows, .centred = centred && rows > 0,
-                                   .quality = rows > 0 ? cosines / (double)rows : 0};
-    m->opt.decided(m->opt.arg, &d);
 }
 
 enum tsr_status tsr_merge_open_plane(struct tsr_merge *m, int plane, struct tsr_error *err)

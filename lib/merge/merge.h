@@ -34,6 +34,7 @@ struct tsr_merge_decision {
     uint64_t rows;
     bool centred;            /* quality was measured */
     double quality;          /* mean cosine of its rows to the centre */
+    double novelty;          /* mean over its samples of 1 / their answers; -1: not known */
 };
 
 struct tsr_merge_options {
@@ -56,6 +57,7 @@ struct tsr_merge_options {
                                up the whole; 0: any number */
     bool adopt;             /* partial aggregates bring the rule and policy along */
     bool single;            /* one step will be taken, be it the rule's last or not */
+    bool novelty;           /* decisions are told at the end, with their novelty: a bit a sample and contributor */
     void (*decided)(void *arg, const struct tsr_merge_decision *d); /* in the last step; may be NULL */
     void *arg;
     bool (*stop)(void);     /* may be NULL */

@@ -11,6 +11,13 @@
 
 enum { PLANE_OUT, PLANE_OUT_VIEWS, PLANE_HUB, PLANE_HUB_VIEWS, PLANES };
 
+/* A decision that is told at the end. */
+struct tsr_merge_told {
+    struct tsr_merge_decision d; /* its strings are owned */
+    uint8_t *sample; /* a bit for each sample that the contributor answered; NULL: none */
+    size_t samples;
+};
+
 struct tsr_merge {
     struct tsr_merge_options opt; /* its rule may be that of partial aggregates */
     struct tsr_json *policy;      /* what partial aggregates must agree on */
@@ -33,6 +40,11 @@ struct tsr_merge {
     int32_t *profile;             /* of the contribution that is being added */
     double *numbers;
     struct tsr_contribution c;    /* the segment that is being read */
+    struct tsr_merge_told *told;
+    size_t n_told, cap_told;
+    const uint32_t *answered;     /* samples of the contribution that is being told of */
+    size_t n_answered;
+    enum tsr_status failed;       /* of telling */
     /* contributions that are rows */
     struct tsr_buf body;
     float *row;                   /* one, decoded */
@@ -53,8 +65,6 @@ enum tsr_merge_fault tsr_merge_judge_key(const struct tsr_merge *m, const struct
 /* The plane's embedding and cells, once the space is known. */
 enum tsr_status tsr_merge_open_plane(struct tsr_merge *m, int plane, struct tsr_error *err) TSR_MUST_USE;
 enum tsr_status tsr_merge_grow(struct tsr_merge *m, struct tsr_error *err) TSR_MUST_USE;
-void tsr_merge_say(struct tsr_merge *m, const char *contributor, const char *source, enum tsr_merge_fault fault,
-                   const char *why, int64_t weight, uint64_t rows, double cosines);
 
 /* count.c */
 /* Counts the contribution in m->c, or makes its rows the centres where m->loading. */
@@ -62,6 +72,14 @@ enum tsr_status tsr_merge_count(struct tsr_merge *m, const char *source, int64_t
 /* Adds rows of one contributor to what the step gathers; *fault where the rule leaves it out. */
 enum tsr_status tsr_merge_add_rows(struct tsr_merge *m, const struct tsr_key *key, const struct tsr_merge_row *row, size_t n,
                                    int64_t weight, enum tsr_merge_fault *fault, double *cosines, struct tsr_error *err) TSR_MUST_USE;
+
+/* tell.c */
+/* Tells what was decided about a contributor, or holds it back until the end. */
+void tsr_merge_say(struct tsr_merge *m, const char *contributor, const char *source, enum tsr_merge_fault fault,
+                   const char *why, int64_t weight, uint64_t rows, double cosines);
+/* Tells all decisions that were held back, and forgets them. */
+enum tsr_status tsr_merge_tell(struct tsr_merge *m, struct tsr_error *err) TSR_MUST_USE;
+void tsr_merge_forget(struct tsr_merge *m);
 
 /* crowd.c: a record of rows that are contributions */
 enum tsr_status tsr_merge_crowd_rows(struct tsr_merge *m, struct tsr_stream *s, const struct tsr_record *rec,

@@ -294,7 +294,8 @@ enum tsr_status tsr_merge_partial(struct tsr_merge *m, struct tsr_stream_writer 
 {
     if (tsr_rule_batch(&m->opt.rule))
         return tsr_fail(err, TSR_E_USAGE, "the rule needs all contributions at once: it makes no partial aggregates");
-    return write_all(m, w, TSR_PART, err);
+    TSR_TRY(write_all(m, w, TSR_PART, err));
+    return tsr_merge_tell(m, err);
 }
 
 enum tsr_status tsr_merge_state(struct tsr_merge *m, struct tsr_stream_writer *w, struct tsr_error *err)
