@@ -45,3 +45,9 @@ bench-memory: bin $(O)/tools/peak-memory
 bench-merge: $(O)/tests/bench_merge
 	+@$(MAKE) --no-print-directory bin $(O)/tools/make-contributions
 	@BUILD=$(O) scripts/bench-merge.sh
+
+#   make bench-swarm   many devices, one model: devices alone, merged, attacked, centralised; see scripts/bench-swarm.sh
+.PHONY: bench-swarm
+bench-swarm:
+	+@$(MAKE) --no-print-directory bin tools
+	@BUILD=$(O) scripts/bench-swarm.sh
