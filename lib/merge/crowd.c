@@ -189,8 +189,9 @@ static enum tsr_status walk(struct tsr_merge *m, struct tsr_stream *s, const str
 {
     struct cursor at = {.r = r};
     struct tsr_merge_plane *p = &m->plane[0];
-    float *grown = tsr_realloc(m->row, 3 * r->set.cols + p->embed.width + 1, sizeof *grown);
-    if (grown == NULL) return tsr_nomem(err, r->set.cols * sizeof *grown);
+    size_t cols = r->set.cols > p->embed.cols ? r->set.cols : p->embed.cols; /* a class number becomes a row */
+    float *grown = tsr_realloc(m->row, 3 * cols + p->embed.width, sizeof *grown);
+    if (grown == NULL) return tsr_nomem(err, cols * sizeof *grown);
     m->row = grown;
     TSR_TRY(open_rows(m, s, r, &at, err));
     enum tsr_status status = TSR_OK;
@@ -245,9 +246,13 @@ enum tsr_status tsr_merge_crowd_rows(struct tsr_merge *m, struct tsr_stream *s, 
     case TSR_KEYS: return place(rec, take_keys(m, s, rec, err), err);
     case TSR_BASE: return place(rec, take_basis(m, s, rec, err), err);
     case TSR_OUTS:
-    case TSR_HUBT: return place(rec, take_rows(m, s, rec, err), err);
+    case TSR_HUBT: break;
     default: return TSR_OK;
     }
+    enum tsr_status status = take_rows(m, s, rec, err);
+    if (status != TSR_E_MISMATCH || !m->lenient) return place(rec, status, err);
+    tsr_contribution_fault(&m->c, TSR_FAULT_MISMATCH, err->message);
+    return TSR_OK;
 }
 
 enum tsr_status tsr_merge_crowd_end(struct tsr_merge *m, const struct tsr_record *rec, struct tsr_error *err)

@@ -430,6 +430,9 @@ static enum tsr_status finish(struct tsr_merge *m, struct tsr_merge_part *part, 
 {
     if (!part->headed) return tsr_fail(err, TSR_E_CORRUPT, "a partial aggregate has no head");
     if (part->state) return TSR_OK;
+    uint64_t named = part->roll.entries;
+    for (size_t i = 0; i < part->roll.runs; i++) named += part->roll.run[i].count;
+    if (part->roll.contributors > named) return tsr_fail(err, TSR_E_CORRUPT, "it counts more contributors than it names");
     return tsr_roll_join(&m->roll, &part->roll, err);
 }
 

@@ -4,12 +4,16 @@
 #include "base/rng.h"
 #include "merge/factor.h"
 #include "merge/kernel.h"
+#include "merge/merge.h"
 #include "merge/plane.h"
 #include "merge/real.h"
 #include "merge/roll.h"
 #include "merge/roster.h"
 #include "merge/rule.h"
 #include "merge/table.h"
+#include "stream/head.h"
+#include "stream/keys.h"
+#include "stream/rows.h"
 
 #include <check.h>
 #include <math.h>
@@ -415,6 +419,115 @@ START_TEST(factoring)
 }
 END_TEST
 
+/* Votes of n contributors for classes, as a stream of contributions. */
+static struct tsr_buf votes(const float *vote, size_t n, int64_t classes, uint64_t first)
+{
+    struct tsr_buf b = {0};
+    struct tsr_sink *sink;
+    struct tsr_stream_writer *w;
+    struct tsr_stream_head h = {.outputs = TSR_KIND_ARGMAX, .classes = classes, .contributors = true};
+    struct tsr_key key[8];
+    struct tsr_block_keys k = {.count = n, .key = key};
+    struct tsr_rows r = {.type = TSR_OUTS, .count = (int64_t)n,
+                         .set = tsr_rowset_choose(TSR_F32, TSR_KIND_ARGMAX, n, 1, (size_t)classes)};
+    for (size_t i = 0; i < n; i++) key[i] = key_of(first + i);
+    OK(tsr_sink_from_memory(&b, "memory", &sink, &err));
+    OK(tsr_writer_new(sink, 1, &w, &err));
+    OK(tsr_stream_head_set(&h.producer, "test", &err));
+    OK(tsr_stream_head_put(w, &h, &err));
+    OK(tsr_keys_put(w, &k, &err));
+    OK(tsr_rows_put(w, &r, vote, &err));
+    OK(tsr_writer_finish(w, &err));
+    tsr_stream_head_release(&h);
+    tsr_writer_free(w);
+    OK(tsr_sink_close(sink, &err));
+    return b;
+}
+
+static enum tsr_status take_bytes(struct tsr_merge *m, const struct tsr_buf *b)
+{
+    struct tsr_source *src;
+    OK(tsr_source_from_memory(b->data, b->len, "memory", &src, &err));
+    enum tsr_status status = tsr_merge_take(m, src, NULL);
+    tsr_source_close(src);
+    return status;
+}
+
+/* The first row of outputs in a stream. */
+static void first_row(const struct tsr_buf *b, float *x)
+{
+    struct tsr_source *src;
+    struct tsr_stream *s;
+    const struct tsr_record *rec;
+    struct tsr_rows r;
+    OK(tsr_source_from_memory(b->data, b->len, "memory", &src, &err));
+    OK(tsr_stream_open(src, NULL, &s, &err));
+    do OK(tsr_stream_next(s, &rec, &err));
+    while (rec->type != TSR_OUTS);
+    OK(tsr_rows_parse(rec, &r, &err));
+    OK(tsr_rows_load(s, &r, x, &err));
+    tsr_stream_close(s);
+    tsr_source_close(src);
+}
+
+START_TEST(votes_of_contributors)
+{
+    enum { CLASSES = 1000 };
+    static float p[CLASSES];
+    struct tsr_buf a = votes((float[]){2, 2, 999, 2, 0}, 5, CLASSES, 10), b = votes((float[]){2, 999, 7}, 3, CLASSES, 100), out = {0};
+    struct tsr_buf other = votes((float[]){1}, 1, 9, 200);
+    struct tsr_merge_options o = tsr_merge_defaults();
+    struct tsr_merge_report report;
+    struct tsr_sink *sink;
+    struct tsr_stream_writer *w;
+    struct tsr_merge *m;
+    o.producer = "test";
+    o.rule.rule = TSR_RULE_MEAN;
+    OK(tsr_merge_new(&o, &m, &err));
+    OK(take_bytes(m, &b));
+    OK(take_bytes(m, &a));
+    ck_assert(tsr_merge_last(m));
+    OK(tsr_sink_from_memory(&out, "memory", &sink, &err));
+    OK(tsr_writer_new(sink, 1, &w, &err));
+    OK(tsr_merge_finish(m, w, &report, &err));
+    tsr_writer_free(w);
+    OK(tsr_sink_close(sink, &err));
+    ck_assert(report.contributors == 8 && report.samples == 1);
+    first_row(&out, p);
+    ck_assert(p[2] > p[999] && p[999] > p[0] && fabsf(p[0] - p[7]) < 1e-6f && p[1] < 1e-6f);
+    ck_assert(take_bytes(m, &other) == TSR_E_MISMATCH);
+    tsr_merge_free(m);
+    tsr_buf_release(&a);
+    tsr_buf_release(&b);
+    tsr_buf_release(&other);
+    tsr_buf_release(&out);
+}
+END_TEST
+
+/* Merging with every allocation failing in turn leaves nothing behind. */
+START_TEST(merging_without_memory)
+{
+    struct tsr_buf a = votes((float[]){2, 2, 1}, 3, 3, 10);
+    struct tsr_merge_options o = tsr_merge_defaults();
+    o.producer = "test";
+    for (long n = 1;; n++) {
+        struct tsr_merge *m = NULL;
+        struct tsr_source *src;
+        OK(tsr_source_from_memory(a.data, a.len, "memory", &src, &err));
+        tsr_mem_fail_after(n);
+        enum tsr_status status = tsr_merge_new(&o, &m, &err);
+        if (status == TSR_OK) status = tsr_merge_take(m, src, &err);
+        if (status == TSR_OK) status = tsr_merge_step(m, &err);
+        tsr_mem_fail_after(0);
+        tsr_merge_free(m);
+        tsr_source_close(src);
+        if (status == TSR_OK) break;
+        ck_assert_msg(status == TSR_E_NOMEM && n < 1000, "%ld: %s", n, err.message);
+    }
+    tsr_buf_release(&a);
+}
+END_TEST
+
 START_TEST(failing_allocations)
 {
     static float x[N * M];
@@ -456,7 +569,9 @@ int main(void)
     tcase_add_test(t, rosters);
     tcase_add_test(t, tables_keep_no_order);
     tcase_add_test(t, factoring);
+    tcase_add_test(t, votes_of_contributors);
     tcase_add_test(t, failing_allocations);
+    tcase_add_test(t, merging_without_memory);
     suite_add_tcase(s, t);
     SRunner *r = srunner_create(s);
     srunner_run_all(r, CK_ENV);

@@ -55,4 +55,7 @@ references 16; device a
 expect 3 tessera-merge a.tsr all.tsr; says err "contributions of their own"
 make-contributions --dim 33 --count 5 --first 5000 > other.tsr
 expect 3 tessera-merge all.tsr other.tsr; says err "33"
+expect 0 tessera-merge --from whole.tsr --report report part1.tsr other.tsr
+tail -n 1 report | grep -q '"contributors":250,' || not_ok "another length counts"
+grep -q '"reason":"mismatch"' report || not_ok "another length is not reported"
 expect 3 tessera-decode -m a.onnx -r ref.npy all.tsr; says err "of contributors"
