@@ -419,6 +419,58 @@ START_TEST(factoring)
 }
 END_TEST
 
+static void digest_doubles(struct tsr_sha256 *h, const double *y, size_t n)
+{
+    for (size_t i = 0; i < n; i++) {
+        uint8_t bytes[8];
+        uint64_t bits;
+        memcpy(&bits, &y[i], sizeof bits);
+        tsr_put_le64(bytes, bits);
+        tsr_sha256_update(h, bytes, sizeof bytes);
+    }
+}
+
+/* Pinned: rules, embeddings, directions and their arithmetic give these bits on every machine. */
+START_TEST(the_same_everywhere)
+{
+    static float x[N * M], basis[M * 8];
+    size_t order[N], rank;
+    double y[M];
+    struct tsr_sha256 h;
+    uint8_t digest[TSR_SHA256_LEN];
+    char hex[2 * TSR_SHA256_LEN + 1];
+    tsr_sha256_init(&h);
+    make_rows(x, N, M, 30, 8);
+    for (size_t i = 0; i < N; i++) order[i] = i;
+    for (size_t k = 0; k < sizeof every_rule / sizeof *every_rule; k++) {
+        run_rule(&every_rule[k], x, order, N, M, y);
+        digest_doubles(&h, y, M);
+    }
+    OK(tsr_factor(x, N, M, 8, basis, &rank, &err));
+    for (size_t i = 0; i < M * rank; i++) {
+        double b = (double)basis[i], e = tsr_real_exp(3 * b), l = tsr_real_log(e);
+        digest_doubles(&h, &b, 1);
+        digest_doubles(&h, &e, 1);
+        digest_doubles(&h, &l, 1);
+    }
+    for (size_t i = 0; i < N; i++) {
+        struct tsr_embed roots = tsr_embed_roots(M), central = tsr_embed_central(M, 0.7f);
+        float z[M + 1];
+        for (int kind = 0; kind < 2; kind++) {
+            size_t width = kind == 0 ? M : M + 1;
+            ck_assert(tsr_embed_row(kind == 0 ? &roots : &central, TSR_KIND_LOGITS, x + i * M, z) == TSR_EMBED_FINE);
+            for (size_t k = 0; k < width; k++) {
+                double v = (double)z[k];
+                digest_doubles(&h, &v, 1);
+            }
+        }
+    }
+    tsr_sha256_final(&h, digest);
+    tsr_hex(digest, sizeof digest, hex);
+    ck_assert_str_eq(hex, "df6e7ea4d0623b0f53fd49d1fd33ae5706c1606fd43842bd29fe77e73f31376b");
+}
+END_TEST
+
 /* Votes of n contributors for classes, as a stream of contributions. */
 static struct tsr_buf votes(const float *vote, size_t n, int64_t classes, uint64_t first)
 {
@@ -569,6 +621,7 @@ int main(void)
     tcase_add_test(t, rosters);
     tcase_add_test(t, tables_keep_no_order);
     tcase_add_test(t, factoring);
+    tcase_add_test(t, the_same_everywhere);
     tcase_add_test(t, votes_of_contributors);
     tcase_add_test(t, failing_allocations);
     tcase_add_test(t, merging_without_memory);
