@@ -192,6 +192,42 @@ START_TEST(links)
 }
 END_TEST
 
+/* A folder on the way that is a link: within the model's folder, and out of it. */
+START_TEST(linked_folders)
+{
+    char folder[300], link[400], file[400];
+    struct tsr_graph *g;
+    struct tsr_buf model = slurp(FIXTURES "/good-external.onnx"), data = slurp(FIXTURES "/weights.bin");
+    char *name = memmem(model.data, model.len, "weights.bin", 11);
+    ck_assert_ptr_nonnull(name);
+    memcpy(name, "s/abcde.bin", 11);
+    scratch_path(folder, sizeof folder, "folders");
+    ck_assert_int_eq(mkdir(folder, 0700), 0);
+    (void)snprintf(link, sizeof link, "%s/s", folder);
+    (void)snprintf(file, sizeof file, "%s/abcde.bin", folder);
+    spill(file, data.data, data.len);
+    FAILS(TSR_E_IO, "s/abcde.bin", tsr_onnx_load_memory(model.data, model.len, "m", folder, &g, &err)); /* no s */
+    ck_assert_int_eq(symlink(".", link), 0);
+    OK(tsr_onnx_load_memory(model.data, model.len, "m", folder, &g, &err));
+    tsr_graph_free(g);
+    (void)unlink(link);
+    ck_assert_int_eq(symlink("..", link), 0);
+    char outside[400];
+    (void)snprintf(outside, sizeof outside, "%s/../abcde.bin", folder);
+    spill(outside, data.data, data.len);
+    FAILS(TSR_E_CORRUPT, "outside", tsr_onnx_load_memory(model.data, model.len, "m", folder, &g, &err));
+    (void)unlink(outside);
+    (void)unlink(link);
+    ck_assert_int_eq(symlink("s", link), 0); /* it leads to itself */
+    FAILS(TSR_E_IO, "s/abcde.bin", tsr_onnx_load_memory(model.data, model.len, "m", folder, &g, &err));
+    (void)unlink(link);
+    (void)unlink(file);
+    (void)rmdir(folder);
+    tsr_buf_release(&model);
+    tsr_buf_release(&data);
+}
+END_TEST
+
 /* Errors keep their status where nobody wants the message; names cannot write to the terminal. */
 START_TEST(messages)
 {
@@ -261,6 +297,6 @@ END_TEST
 
 int main(void)
 {
-    const TTest *const tests[] = {fixtures, warnings, elements, external, links, messages, short_of_memory, real_models};
+    const TTest *const tests[] = {fixtures, warnings, elements, external, links, linked_folders, messages, short_of_memory, real_models};
     return run_tests("onnx_fixtures", tests, sizeof tests / sizeof *tests);
 }

@@ -168,6 +168,16 @@ START_TEST(apart)
     const char *w2 = again->value[tsr_graph_find(again, "w2")].init.data;
     ck_assert_msg(w2 - w1 == (ptrdiff_t)second, "the file is not mapped once");
     ck_assert(!tsr_tensor_unique(&again->value[tsr_graph_find(again, "w1")].init)); /* nobody may write there */
+    /* Two tensors may lie in the same bytes. */
+    struct tsr_graph *both;
+    char *offset = memmem(message.data, message.len, "135168", 6);
+    ck_assert_ptr_nonnull(offset);
+    memcpy(offset, "000000", 6);
+    OK(tsr_onnx_load_memory(message.data, message.len, "m", folder, &both, &err));
+    ck_assert_ptr_eq(both->value[tsr_graph_find(both, "w1")].init.data, both->value[tsr_graph_find(both, "w2")].init.data);
+    tsr_graph_free(both);
+    memcpy(offset, "135172", 6); /* the last element lies behind the end */
+    FAILS(TSR_E_TRUNCATED, "w.bin", tsr_onnx_load_memory(message.data, message.len, "m", folder, &both, &err));
     TORTURE(save_apart(g, &message, &data, &err));
     (void)unlink(path);
     (void)rmdir(folder);
