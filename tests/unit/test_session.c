@@ -154,6 +154,46 @@ START_TEST(recycling_changes_nothing)
 }
 END_TEST
 
+/* A chain of many nodes, half of them over constants: nothing grows faster than their number. */
+START_TEST(long_graphs)
+{
+    enum { N = 200000 };
+    struct tsr_graph *g, *h;
+    struct tsr_session *s;
+    struct tsr_tensor x, c;
+    char from[32], to[32];
+    const int64_t one = 1;
+    OK(tsr_graph_new(&g, &err));
+    OK(tsr_graph_opset(g, "", 17, &err));
+    OK(tsr_graph_add_input(g, "x", TSR_F32, 1, &one, NULL, &err));
+    OK(tsr_tensor_zeros(&c, TSR_F32, 1, &one, &err));
+    OK(tsr_graph_add_init(g, "c", &c, &err));
+    for (int chain = 0; chain < 2; chain++)
+        for (int i = 0; i < N; i++) {
+            (void)snprintf(from, sizeof from, "v%d.%d", chain, i);
+            (void)snprintf(to, sizeof to, "v%d.%d", chain, i + 1);
+            const char *in = i > 0 ? from : chain ? "c" : "x", *out = to;
+            OK(tsr_graph_add_node(g, i % 2 ? "Neg" : "Relu", "", NULL, 1, &in, 1, &out, &err));
+        }
+    (void)snprintf(from, sizeof from, "v0.%d", N);
+    const char *ends[2] = {from, to}, *y = "y";
+    OK(tsr_graph_add_node(g, "Add", "", NULL, 2, ends, 1, &y, &err));
+    OK(tsr_graph_add_output(g, "y", TSR_F32, -1, NULL, NULL, &err));
+    OK(tsr_graph_finish(g, &err));
+    OK(tsr_graph_fuse(g, NULL, 0, 0, &h, &err));
+    ck_assert_uint_eq(h->n_node, N + 1);
+    OK(tsr_session_new(h, NULL, &s, &err));
+    OK(tsr_tensor_zeros(&x, TSR_F32, 1, &one, &err));
+    OK(tsr_session_set_input(s, h->input[0], &x, &err));
+    OK(tsr_session_run(s, h->output, 1, &err));
+    ck_assert(((const float *)tsr_session_value(s, h->output[0])->data)[0] == 0);
+    tsr_tensor_release(&x);
+    tsr_session_free(s);
+    tsr_graph_free(h);
+    tsr_graph_free(g);
+}
+END_TEST
+
 START_TEST(inputs_are_checked)
 {
     struct tsr_zoo_spec spec;
@@ -248,6 +288,7 @@ int main(void)
     tcase_set_timeout(t, 120);
     tcase_add_loop_test(t, gradients_of_whole_networks, 0, n);
     tcase_add_loop_test(t, recycling_changes_nothing, 0, n);
+    tcase_add_test(t, long_graphs);
     tcase_add_test(t, inputs_are_checked);
     tcase_add_test(t, symbols_have_one_size);
     tcase_add_test(t, errors_name_what_was_given);
