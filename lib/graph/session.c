@@ -212,9 +212,9 @@ enum tsr_status tsr_session_set_input(struct tsr_session *s, int32_t id, const s
 
 void tsr_session_give(struct tsr_session *s, int32_t id, const struct tsr_tensor *t)
 {
+    if (s->constant[id]) forget_folded(s); /* another value for what had one: what follows from it is void */
     tsr_tensor_release(&s->value[id]);
     s->value[id] = tsr_tensor_share(t);
-    if (s->constant[id]) forget_folded(s); /* another value for what had one: what follows from it is void */
     s->constant[id] = false;
     s->given[id] = true;
 }
@@ -409,6 +409,7 @@ static void keep_outputs(struct tsr_session *s, const struct tsr_node *node, boo
             if (!(constant && v >= 0)) tsr_tensor_release(&s->out[k]);
             if (v < 0) continue;
         }
+        if (is_folded(s, (size_t)v)) drop_folded(s, (size_t)v);
         tsr_tensor_release(&s->value[v]);
         s->value[v] = s->out[k];
         s->constant[v] = constant && s->out[k].dtype != TSR_NONE;
@@ -477,6 +478,7 @@ enum tsr_status tsr_session_run(struct tsr_session *s, const int32_t *want, size
             return tsr_fail(err, TSR_E_USAGE, "value %d is not in the graph", (int)want[i]);
     TSR_TRY(plan(s, want, n_want, err));
     if (s->opt.training && s->saved == NULL) {
+        release_saved(s, 0); /* of runs before */
         s->saved = tsr_calloc(s->g->n_node, sizeof *s->saved);
         if (s->saved == NULL) return tsr_nomem(err, s->g->n_node * sizeof *s->saved);
     }
