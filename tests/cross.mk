@@ -22,4 +22,5 @@ CPU ?= Conroe
 check-baseline:
 	@test $(DEPS) = no || scripts/install-deps emulate
 	+@$(MAKE) --no-print-directory unit
+	@scripts/check-baseline-code $(LIB)
 	@BUILD=$(O) EMULATOR="qemu-x86_64 -cpu $(CPU)" ONLY='$(ONLY)' tests/run unit
