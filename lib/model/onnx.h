@@ -5,8 +5,9 @@
 #include "graph/graph.h"
 #include "io/sink.h"
 
-/* Reads a model ("-": standard input) into a finished graph. Weights that live in other files are
- * mapped, not read; such files must lie in the model's own folder or below.
+/* Reads a model ("-": standard input) into a finished graph, large weights straight into place.
+ * Weights that live in other files are mapped, not read; such files must lie in the model's own folder
+ * or below, whatever links there are, and must not be cut short while the graph lives (SIGBUS).
  * TSR_E_IO; TSR_E_FORMAT: no ONNX model; TSR_E_UNSUPPORTED: operators, types or constructs that
  * we do not have (all operators are named at once); TSR_E_CORRUPT, TSR_E_TRUNCATED. */
 enum tsr_status tsr_onnx_load(const char *path, struct tsr_graph **out, struct tsr_error *err) TSR_MUST_USE;

@@ -44,8 +44,9 @@ float tsr_data_round(float value)
     const float scaled = value * 64.0f;
     if (scaled >= 1024.0f) return 16.0f;
     if (scaled <= -1024.0f) return -16.0f;
-    /* Plus zero: some processors convert there and back in one instruction, which keeps a zero's sign. */
-    return ((float)(int)(scaled + (scaled < 0.0f ? -0.5f : 0.5f)) + 0.0f) * 0.015625f;
+    const int rounded = (int)(scaled + (scaled < 0.0f ? -0.5f : 0.5f));
+    if (rounded == 0) return 0.0f; /* converted there and back in one instruction, a zero may keep its sign */
+    return (float)rounded * 0.015625f;
 }
 
 float tsr_data_sin(float x)
