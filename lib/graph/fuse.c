@@ -6,109 +6,8 @@
 #include <string.h>
 
 #include "base/mem.h"
+#include "graph/copy.h"
 #include "graph/fuse_impl.h"
-
-/* ---- the copy ------------------------------------------------------------------------------- */
-
-static char *copy_text(const char *s, bool *ok)
-{
-    char *p = s ? tsr_strdup(s) : NULL;
-    if (s && !p) *ok = false;
-    return p;
-}
-
-static void *copy_block(const void *p, size_t n, size_t size, bool *ok)
-{
-    void *q = p ? tsr_memdup(p, n * size) : NULL;
-    if (p && !q) *ok = false;
-    return q;
-}
-
-static bool copy_attr(const struct tsr_attr *a, struct tsr_attr *to)
-{
-    bool ok = true;
-    *to = (struct tsr_attr){.type = a->type, .n = a->n, .i = a->i, .f = a->f};
-    to->name = copy_text(a->name, &ok);
-    to->s = copy_text(a->s, &ok);
-    to->ints = copy_block(a->ints, a->n, sizeof *a->ints, &ok);
-    to->floats = copy_block(a->floats, a->n, sizeof *a->floats, &ok);
-    if (a->strings) {
-        to->strings = tsr_calloc(a->n, sizeof *to->strings);
-        ok = ok && to->strings;
-        for (size_t i = 0; to->strings && i < a->n; i++) to->strings[i] = copy_text(a->strings[i], &ok);
-    }
-    if (a->type == TSR_ATTR_TENSOR) to->t = tsr_tensor_share(&a->t);
-    if (a->g) {
-        to->g = a->g;
-        to->g_free = a->g_free;
-        atomic_fetch_add(&a->g->shares, 1);
-    }
-    return ok;
-}
-
-static bool copy_node(const struct tsr_node *node, struct tsr_node *to)
-{
-    bool ok = true;
-    *to = (struct tsr_node){.opset = node->opset, .op = node->op, .n_in = node->n_in, .n_out = node->n_out,
-                             .n_captured = node->n_captured};
-    to->name = copy_text(node->name, &ok);
-    to->op_type = copy_text(node->op_type, &ok);
-    to->domain = copy_text(node->domain, &ok);
-    to->in = copy_block(node->in, (size_t)node->n_in, sizeof *node->in, &ok);
-    to->out = copy_block(node->out, (size_t)node->n_out, sizeof *node->out, &ok);
-    to->attr = node->n_attr ? tsr_calloc(node->n_attr, sizeof *to->attr) : NULL;
-    if (node->n_attr && !to->attr) return false;
-    for (; ok && to->n_attr < node->n_attr; to->n_attr++) ok = copy_attr(&node->attr[to->n_attr], &to->attr[to->n_attr]);
-    return ok;
-}
-
-static enum tsr_status copy_values(const struct tsr_graph *g, struct tsr_graph *to, struct tsr_error *err)
-{
-    for (size_t i = 0; i < g->n_value; i++) {
-        const struct tsr_value *v = &g->value[i];
-        int32_t id;
-        bool ok = true;
-        TSR_TRY(tsr_graph_value(to, v->name, &id, err));
-        if ((size_t)id != i) return tsr_fail(err, TSR_E_INTERNAL, "the value '%s' is in the graph twice", v->name);
-        struct tsr_value *w = &to->value[i];
-        w->producer = v->producer;
-        w->is_input = v->is_input;
-        w->is_output = v->is_output;
-        w->is_init = v->is_init;
-        w->trainable = v->trainable;
-        w->dtype = v->dtype;
-        w->shape = v->shape;
-        if (v->is_init) w->init = tsr_tensor_share(&v->init);
-        for (int k = 0; k < TSR_MAX_RANK; k++) w->dim_name[k] = copy_text(v->dim_name[k], &ok);
-        if (!ok) return tsr_nomem(err, sizeof *w);
-    }
-    return TSR_OK;
-}
-
-static enum tsr_status copy_graph(const struct tsr_graph *g, struct tsr_graph **out, struct tsr_error *err)
-{
-    enum tsr_status status;
-    bool ok = true;
-    TSR_TRY(tsr_graph_new(out, err));
-    struct tsr_graph *to = *out;
-    to->name = copy_text(g->name, &ok);
-    to->ir_version = g->ir_version;
-    for (size_t i = 0; i < g->n_opset; i++)
-        TSR_GO(status, fail, tsr_graph_opset(to, g->opset[i].domain, g->opset[i].version, err));
-    TSR_GO(status, fail, copy_values(g, to, err));
-    to->input = copy_block(g->input, g->n_input, sizeof *g->input, &ok);
-    to->output = copy_block(g->output, g->n_output, sizeof *g->output, &ok);
-    to->n_input = to->cap_input = g->n_input;
-    to->n_output = to->cap_output = g->n_output;
-    TSR_GO(status, fail, tsr_grow(&to->node, &to->cap_node, g->n_node + 1, sizeof *to->node, err));
-    for (size_t i = 0; ok && i < g->n_node; i++) ok = copy_node(&g->node[i], &to->node[to->n_node++]);
-    if (ok) return TSR_OK;
-    status = tsr_nomem(err, g->n_node * sizeof *g->node);
-fail:
-    tsr_graph_free(to);
-    *out = NULL;
-    return status;
-}
 
 /* ---- looking at it -------------------------------------------------------------------------- */
 
@@ -332,7 +231,7 @@ static void drop_dead(struct tsr_fuse *f)
     g->n_node = n;
 }
 
-static enum tsr_status rewrite(struct tsr_fuse *f, const struct tsr_graph *g, const int32_t *keep, size_t n_keep)
+static enum tsr_status rewrite(struct tsr_fuse *f, const struct tsr_graph *g, const int32_t *keep, size_t n_keep, bool export)
 {
     static tsr_fuse_pass *const passes[] = {tsr_fuse_layernorm, tsr_fuse_gelu,   tsr_fuse_attention,
                                             tsr_fuse_linear,    tsr_fuse_relu,   tsr_fuse_batchnorm, tsr_fuse_activation};
@@ -346,7 +245,8 @@ static enum tsr_status rewrite(struct tsr_fuse *f, const struct tsr_graph *g, co
     }
     TSR_TRY(tsr_fuse_refresh(f));
     TSR_TRY(tsr_fuse_fold(f));
-    for (size_t i = 0; i < sizeof passes / sizeof *passes; i++) TSR_TRY(run_pass(f, passes[i]));
+    for (size_t i = 0; i < sizeof passes / sizeof *passes && !export; i++) TSR_TRY(run_pass(f, passes[i]));
+    if (export) TSR_TRY(run_pass(f, tsr_fuse_batchnorm));
     drop_dead(f);
     TSR_TRY(tsr_graph_finish(f->g, f->err));
     for (size_t v = 0; v < f->g->n_value; v++) f->g->value[v].trainable = v < g->n_value && g->value[v].trainable;
@@ -358,8 +258,8 @@ enum tsr_status tsr_graph_fuse(const struct tsr_graph *g, const int32_t *keep, s
 {
     struct tsr_fuse f = {.training = (flags & TSR_FUSE_TRAINING) != 0, .err = err};
     *out = NULL;
-    TSR_TRY(copy_graph(g, &f.g, err));
-    enum tsr_status status = rewrite(&f, g, keep, n_keep);
+    TSR_TRY(tsr_graph_copy(g, &f.g, err));
+    enum tsr_status status = rewrite(&f, g, keep, n_keep, (flags & TSR_FUSE_EXPORT) != 0);
     tsr_free(f.keep);
     tsr_free(f.uses);
     tsr_free(f.reader);

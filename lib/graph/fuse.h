@@ -18,7 +18,8 @@
 #include "graph/graph.h"
 
 enum {
-    TSR_FUSE_TRAINING = 1 /* gradients will be asked for, parameters may change */
+    TSR_FUSE_TRAINING = 1, /* gradients will be asked for, parameters may change */
+    TSR_FUSE_EXPORT = 2    /* the result is to be written as ONNX: only constants and BatchNormalization after Conv */
 };
 
 /* g is finished. keep: ids that the caller will ask for (values or gradients) beside the graph's

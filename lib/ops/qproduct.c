@@ -6,7 +6,11 @@
 
 TSR_CLONES static void add_row(int64_t n, uint32_t x, const int16_t *b, uint32_t *c)
 {
-    TSR_IVDEP for (int64_t j = 0; j < n; j++) c[j] += x * (uint32_t)(int32_t)b[j];
+    TSR_IVDEP for (int64_t j = 0; j < n; j++)
+    {
+        uint32_t y = (uint32_t)b[j];
+        c[j] += x * y;
+    }
 }
 
 void tsr_q_product(int64_t m, int64_t n, int64_t k, const int16_t *a, int64_t lda, const int16_t *b, int64_t ldb,

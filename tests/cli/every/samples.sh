@@ -16,6 +16,7 @@ variants() {
     tessera-decode) echo teach stitch ;;
     tessera-merge) echo stream files partial from ;;
     tessera-drift) echo text html gate pipe ;;
+    tessera-quantize) echo stream model ;;
     tessera-inspect) echo view json check export salvage model ;;
     *) echo all ;;
     esac
@@ -38,7 +39,6 @@ sample() {
         models && data && args="-m teacher.onnx --views 2 --with-inputs --to int8 ref.npy" files="teacher.onnx ref.npy" ;;
     tessera-encode-all)
         need tessera-extract && models && data && tessera-extract -m teacher.onnx ref.npy > acts.tsr && input=acts.tsr ;;
-    tessera-quantize-all) token && args="--to int8" input=teacher.tsr ;;
     tessera-merge-stream) token && input=teacher.tsr draws=no ;;
     tessera-merge-files) token && two && args="--rule median teacher.tsr other.tsr" files="teacher.tsr other.tsr" draws=no ;;
     tessera-merge-partial) token && args=--partial input=teacher.tsr draws=no ;;
@@ -51,6 +51,10 @@ sample() {
     tessera-drift-gate)
         drifted && args="--tap --gate kl<=1 --gate top1>=0.5 teacher.tsr int8.tsr" files=int8.tsr binary=no draws=no ;;
     tessera-drift-pipe) drifted && args="--json teacher.tsr -" input=student.tsr files=teacher.tsr binary=no draws=no ;;
+    tessera-quantize-stream) token && args="--to int8" input=teacher.tsr draws=no ;;
+    tessera-quantize-model)
+        models && data && tessera-extract -m teacher.onnx --with-inputs ref.npy > acts.tsr &&
+            args="-m teacher.onnx --to int8" files=teacher.onnx input=acts.tsr ;;
     tessera-inspect-view) token && input=teacher.tsr binary=no output=no ;;
     tessera-inspect-json) token && args=--json input=teacher.tsr binary=no output=no ;;
     tessera-inspect-check) token && args=--check input=teacher.tsr binary=no output=no ;;

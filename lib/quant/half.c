@@ -1,0 +1,193 @@
+#include "quant/half.h"
+
+#include "base/mem.h"
+#include "graph/copy.h"
+
+#include <math.h>
+#include <stdio.h>
+#include <string.h>
+
+enum { NAME = 512, SMALL = 16 /* elements that are not worth a Cast */ };
+
+struct narrower {
+    const struct tsr_graph *from;
+    struct tsr_graph *to;
+    enum tsr_dtype type;
+    char **read_as; /* per value: what readers read instead, or NULL */
+    struct tsr_error *err;
+};
+
+/* Inputs that the operator wants in float32 whatever it computes in. */
+static bool keeps_float(const struct tsr_node *node, int k)
+{
+    if (strcmp(node->op_type, "Resize") == 0) return k == 1 || k == 2;
+    return strcmp(node->op_type, "Upsample") == 0 && k == 1;
+}
+
+static bool has_fixed_type(const struct tsr_node *node)
+{
+    return (node->op->flags & TSR_OP_RANDOM) != 0 || strcmp(node->op_type, "EyeLike") == 0;
+}
+
+static const char *fresh(const struct narrower *h, const char *base, const char *suffix, char name[NAME])
+{
+    int n = 0;
+    (void)snprintf(name, NAME, "%.400s_%s", base, suffix);
+    while (tsr_graph_find(h->to, name) >= 0 || tsr_graph_find(h->from, name) >= 0)
+        (void)snprintf(name, NAME, "%.400s_%s%d", base, suffix, ++n);
+    return name;
+}
+
+static enum tsr_status cast(struct narrower *h, const char *in, const char *out, enum tsr_dtype type)
+{
+    TSR_TRY(tsr_graph_add_node(h->to, "Cast", "", out, 1, &in, 1, &out, h->err));
+    return tsr_graph_attr_int(h->to, "to", type, h->err);
+}
+
+static enum tsr_status narrow(struct narrower *h, const struct tsr_tensor *from, const char *name, struct tsr_tensor *t)
+{
+    TSR_TRY(tsr_tensor_cast(t, h->type, from, h->err));
+    for (int64_t i = 0, n = tsr_tensor_count(t); i < n; i++)
+        if (!isfinite(tsr_load_f64(h->type, t->data, i)) && isfinite(tsr_load_f64(from->dtype, from->data, i))) {
+            double v = tsr_load_f64(from->dtype, from->data, i);
+            tsr_tensor_release(t);
+            return tsr_fail(h->err, TSR_E_NUMERIC, "'%s' holds %g, which %s cannot; take bf16", name, v, tsr_dtype_name(h->type));
+        }
+    return TSR_OK;
+}
+
+/* The initialiser v under its own name, or the name it is read by. */
+static enum tsr_status bring(struct narrower *h, int32_t v, bool keep)
+{
+    const struct tsr_value *from = &h->from->value[v];
+    char name[NAME];
+    struct tsr_tensor t;
+    if (!from->is_init) return TSR_OK;
+    bool whole = from->init.dtype != TSR_F32 || keep || from->is_input || (h->type == TSR_BF16 && tsr_tensor_count(&from->init) < SMALL);
+    int32_t have = tsr_graph_find(h->to, from->name);
+    if (whole) {
+        if (have >= 0 && h->to->value[have].is_init) return TSR_OK;
+        t = tsr_tensor_share(&from->init);
+        return tsr_graph_add_init(h->to, from->name, &t, h->err);
+    }
+    if (h->read_as[v] != NULL) return TSR_OK;
+    TSR_TRY(narrow(h, &from->init, from->name, &t));
+    TSR_TRY(tsr_graph_add_init(h->to, fresh(h, from->name, tsr_dtype_name(h->type), name), &t, h->err));
+    if (h->type == TSR_BF16) {
+        char wide[NAME];
+        TSR_TRY(cast(h, name, fresh(h, from->name, "float32", wide), TSR_F32));
+        memcpy(name, wide, sizeof name);
+    }
+    h->read_as[v] = tsr_strdup(name);
+    return h->read_as[v] ? TSR_OK : tsr_nomem(h->err, NAME);
+}
+
+/* float32 results that attributes ask for become half precision. */
+static enum tsr_status fix_attributes(struct narrower *h)
+{
+    struct tsr_node *node = &h->to->node[h->to->n_node - 1];
+    for (size_t i = 0; i < node->n_attr; i++) {
+        struct tsr_attr *a = &node->attr[i];
+        bool type = strcmp(node->op_type, "Cast") == 0 && strcmp(a->name, "to") == 0;
+        if (type && a->i == TSR_F32) a->i = h->type;
+        if (a->type == TSR_ATTR_TENSOR && a->t.dtype == TSR_F32) {
+            struct tsr_tensor t;
+            TSR_TRY(narrow(h, &a->t, node->name, &t));
+            tsr_tensor_release(&a->t);
+            a->t = t;
+        }
+    }
+    return TSR_OK;
+}
+
+static enum tsr_status copy_node(struct narrower *h, const struct tsr_node *node)
+{
+    const bool half = h->type == TSR_F16;
+    const char **name = tsr_calloc((size_t)(node->n_in + node->n_out) + 1, sizeof *name);
+    char own[NAME];
+    enum tsr_status status = name ? TSR_OK : tsr_nomem(h->err, sizeof *name);
+    for (int k = 0; k < node->n_in && status == TSR_OK; k++) {
+        int32_t v = node->in[k];
+        bool keep = keeps_float(node, k);
+        if (v >= 0) status = bring(h, v, keep);
+        if (status == TSR_OK) name[k] = v < 0 ? "" : h->read_as[v] && !keep ? h->read_as[v] : h->from->value[v].name;
+    }
+    bool fixed = half && has_fixed_type(node) && node->n_out > 0 && node->out[0] >= 0;
+    for (int k = 0; k < node->n_out && status == TSR_OK; k++) {
+        int32_t v = node->out[k];
+        name[node->n_in + k] = v < 0 ? "" : h->read_as[v] ? h->read_as[v] : h->from->value[v].name;
+    }
+    const char *out = status == TSR_OK && node->n_out > 0 ? name[node->n_in] : NULL;
+    if (fixed) name[node->n_in] = fresh(h, out, "float32", own);
+    if (status == TSR_OK)
+        status = tsr_graph_add_node(h->to, node->op_type, node->domain, node->name, node->n_in, name, node->n_out,
+                                    name + node->n_in, h->err);
+    if (status == TSR_OK) status = tsr_graph_copy_attrs(h->to, node, h->err);
+    if (status == TSR_OK && half && !fixed) status = fix_attributes(h);
+    if (status == TSR_OK && fixed) status = cast(h, own, out, TSR_F16);
+    tsr_free(name);
+    return status;
+}
+
+static enum tsr_status put_ends(struct narrower *h, bool outputs)
+{
+    const struct tsr_graph *g = h->from;
+    for (size_t i = 0; i < (outputs ? g->n_output : g->n_input); i++) {
+        int32_t id = outputs ? g->output[i] : g->input[i];
+        const struct tsr_value *v = &g->value[id];
+        const char *dim_name[TSR_MAX_RANK];
+        char name[NAME];
+        for (int k = 0; k < TSR_MAX_RANK; k++) dim_name[k] = v->dim_name[k];
+        TSR_TRY((outputs ? tsr_graph_add_output : tsr_graph_add_input)(h->to, v->name, v->dtype, v->shape.rank, v->shape.dim,
+                                                                       dim_name, h->err));
+        if (h->type != TSR_F16 || v->dtype != TSR_F32) {
+            if (outputs) TSR_TRY(bring(h, id, true));
+            continue;
+        }
+        if (outputs) {
+            TSR_TRY(bring(h, id, false));
+            TSR_TRY(cast(h, h->read_as[id] ? h->read_as[id] : v->name, v->name, TSR_F32));
+            continue;
+        }
+        TSR_TRY(cast(h, v->name, fresh(h, v->name, "float16", name), TSR_F16));
+        h->read_as[id] = tsr_strdup(name);
+        if (h->read_as[id] == NULL) return tsr_nomem(h->err, NAME);
+    }
+    return TSR_OK;
+}
+
+static enum tsr_status convert(struct narrower *h)
+{
+    const struct tsr_graph *g = h->from;
+    char name[NAME];
+    for (size_t i = 0; i < g->n_opset; i++) TSR_TRY(tsr_graph_opset(h->to, g->opset[i].domain, g->opset[i].version, h->err));
+    for (size_t i = 0; i < g->n_meta; i++) TSR_TRY(tsr_graph_meta(h->to, g->meta_key[i], g->meta_value[i], h->err));
+    h->to->ir_version = g->ir_version > 7 ? g->ir_version : 7;
+    h->to->name = tsr_strdup(g->name ? g->name : "graph");
+    h->to->producer = tsr_strdup("tessera");
+    if (!h->to->name || !h->to->producer) return tsr_nomem(h->err, 16);
+    TSR_TRY(put_ends(h, false));
+    for (size_t i = 0; i < g->n_output; i++) { /* the output's own name is that of the Cast at the end */
+        int32_t v = g->output[i];
+        if (h->type != TSR_F16 || g->value[v].dtype != TSR_F32 || g->value[v].is_init || g->value[v].is_input) continue;
+        h->read_as[v] = tsr_strdup(fresh(h, g->value[v].name, "float16", name));
+        if (h->read_as[v] == NULL) return tsr_nomem(h->err, NAME);
+    }
+    for (size_t i = 0; i < g->n_node; i++) TSR_TRY(copy_node(h, &g->node[i]));
+    TSR_TRY(put_ends(h, true));
+    return tsr_graph_finish(h->to, h->err);
+}
+
+enum tsr_status tsr_quant_half(const struct tsr_graph *g, enum tsr_dtype type, struct tsr_graph **out, struct tsr_error *err)
+{
+    struct narrower h = {.from = g, .type = type, .err = err};
+    *out = NULL;
+    TSR_TRY(tsr_graph_new(&h.to, err));
+    h.read_as = tsr_calloc(g->n_value + 1, sizeof *h.read_as);
+    enum tsr_status status = h.read_as ? convert(&h) : tsr_nomem(err, g->n_value * sizeof *h.read_as);
+    for (size_t v = 0; h.read_as != NULL && v < g->n_value; v++) tsr_free(h.read_as[v]);
+    tsr_free(h.read_as);
+    if (status == TSR_OK) *out = h.to;
+    else tsr_graph_free(h.to);
+    return status;
+}

@@ -1,0 +1,73 @@
+#include "quant/prepare.h"
+
+#include "base/mem.h"
+#include "graph/fuse.h"
+#include "model/upgrade.h"
+
+#include <string.h>
+
+static bool is(const struct tsr_node *node, const char *op_type)
+{
+    return node->domain[0] == '\0' && strcmp(node->op_type, op_type) == 0;
+}
+
+/* Removes the nodes that are marked; nobody reads what they give. */
+static void drop_nodes(struct tsr_graph *g, const bool *drop)
+{
+    size_t n = 0;
+    for (size_t i = 0; i < g->n_node; i++) {
+        if (drop[i]) tsr_node_release(&g->node[i]);
+        else g->node[n++] = g->node[i];
+    }
+    g->n_node = n;
+}
+
+/* Readers of the output of an Identity or a Dropout read its input instead; `same` has room for a value each. */
+static void skip_identities(struct tsr_graph *g, bool *drop, int32_t *same)
+{
+    for (size_t v = 0; v < g->n_value; v++) same[v] = (int32_t)v;
+    for (size_t i = 0; i < g->n_node; i++) { /* in order: what is read was seen before */
+        struct tsr_node *node = &g->node[i];
+        drop[i] = false;
+        for (int k = 0; k < node->n_in; k++)
+            if (node->in[k] >= 0) node->in[k] = same[node->in[k]];
+        if (!is(node, "Identity") && !is(node, "Dropout")) continue;
+        bool mask = node->n_out > 1 && node->out[1] >= 0;
+        if (mask || node->out[0] < 0 || node->in[0] < 0 || g->value[node->out[0]].is_output) continue;
+        if (is(node, "Dropout") && node->n_in > 2 && node->in[2] >= 0) continue; /* training_mode */
+        same[node->out[0]] = node->in[0];
+        drop[i] = true;
+    }
+}
+
+static enum tsr_status simplify(struct tsr_graph *g, struct tsr_error *err)
+{
+    bool *drop = tsr_calloc(g->n_node + 1, sizeof *drop);
+    int32_t *same = tsr_calloc(g->n_value + 1, sizeof *same);
+    enum tsr_status status = drop && same ? TSR_OK : tsr_nomem(err, g->n_value * sizeof *same);
+    if (status == TSR_OK) {
+        skip_identities(g, drop, same);
+        drop_nodes(g, drop);
+        status = tsr_graph_finish(g, err);
+    }
+    tsr_free(same);
+    tsr_free(drop);
+    return status;
+}
+
+enum tsr_status tsr_quant_prepare(const struct tsr_graph *g, int64_t opset, struct tsr_graph **out, struct tsr_error *err)
+{
+    struct tsr_graph *folded = NULL;
+    *out = NULL;
+    for (size_t i = 0; i < g->n_node; i++)
+        if (strcmp(g->node[i].op_type, "QuantizeLinear") == 0 || strcmp(g->node[i].op_type, "DequantizeLinear") == 0 ||
+            strncmp(g->node[i].op_type, "QLinear", 7) == 0 || strcmp(g->node[i].op_type, "MatMulNBits") == 0)
+            return tsr_fail(err, TSR_E_UNSUPPORTED, "the model is quantised already: node '%s' is a %s; give the float model",
+                            g->node[i].name, g->node[i].op_type);
+    TSR_TRY(tsr_graph_fuse(g, NULL, 0, TSR_FUSE_EXPORT, &folded, err));
+    enum tsr_status status = simplify(folded, err);
+    if (status == TSR_OK) status = tsr_graph_upgrade(folded, opset, err);
+    if (status == TSR_OK) *out = folded;
+    else tsr_graph_free(folded);
+    return status;
+}

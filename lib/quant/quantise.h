@@ -1,0 +1,54 @@
+/* quantise.h - a float model and samples of its inputs to a model on a grid.
+ *
+ *     tsr_quantiser_new(model, options)       what goes to the grid is decided
+ *     tsr_quantiser_block(q, inputs) ...      ranges are learnt, in memory that does not grow
+ *     tsr_quantiser_finish(q, &graph, ...)
+ *
+ * Deterministic: the same samples in the same order give the same model with any number of threads. */
+#ifndef TSR_QUANT_QUANTISE_H
+#define TSR_QUANT_QUANTISE_H
+
+#include "base/pool.h"
+#include "quant/calibrate.h"
+#include "quant/plan.h"
+#include "quant/prune.h"
+
+struct tsr_quantise_options {
+    enum tsr_grid grid;
+    enum tsr_quant_target target;
+    enum tsr_calibrator calibrator;
+    double percentile;           /* for TSR_CALIBRATE_PERCENTILE */
+    int64_t block;               /* weights of 4 bits: elements that share a scale, >= 16 */
+    const char *const *exclude;  /* names of nodes that stay float */
+    size_t n_exclude;
+    struct tsr_prune prune;      /* before all else; zero: nothing is pruned */
+    struct tsr_pool *pool;
+    uint64_t seed;               /* of which samples are kept */
+};
+struct tsr_quantise_options tsr_quantise_defaults(enum tsr_grid grid);
+
+struct tsr_quantise_report {
+    int64_t samples;     /* seen */
+    int quantised, left; /* nodes with weights, or products: on the grid, and not */
+    double kl;           /* of the outputs on the samples kept; NaN: none were */
+    int64_t zeros, weights; /* where it was pruned */
+};
+
+struct tsr_quantiser;
+
+/* The model is borrowed. TSR_E_UNSUPPORTED: it cannot be brought to the grid's opset, or is quantised. */
+enum tsr_status tsr_quantiser_new(const struct tsr_graph *g, const struct tsr_quantise_options *options,
+                                  struct tsr_quantiser **out, struct tsr_error *err) TSR_MUST_USE;
+void tsr_quantiser_free(struct tsr_quantiser *q);
+/* Whether samples are needed at all: not for weights alone. */
+bool tsr_quantiser_wants_samples(const struct tsr_quantiser *q);
+/* x[k] is [m, ...] for the model's input k. */
+enum tsr_status tsr_quantiser_block(struct tsr_quantiser *q, const struct tsr_tensor *x, size_t n_inputs,
+                                    struct tsr_error *err) TSR_MUST_USE;
+/* The model on the grid; release with tsr_graph_free. Once only. TSR_E_MISMATCH: no samples came. */
+enum tsr_status tsr_quantiser_finish(struct tsr_quantiser *q, struct tsr_graph **out, struct tsr_quantise_report *report,
+                                     struct tsr_error *err) TSR_MUST_USE;
+/* What became of each node, after tsr_quantiser_finish; borrowed. */
+const struct tsr_quant_plan *tsr_quantiser_plan(const struct tsr_quantiser *q);
+
+#endif

@@ -1,0 +1,399 @@
+/* Models on the grid: what is placed where, that it still computes the same, and what is refused. */
+#include <check.h>
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "tessera.h"
+
+static struct tsr_error err;
+#define OK(e) ck_assert_msg((e) == TSR_OK, "%s", err.message)
+
+static struct tsr_graph *zoo(const char *text)
+{
+    struct tsr_zoo_spec spec;
+    struct tsr_graph *g;
+    OK(tsr_zoo_parse(text, &spec, &err));
+    OK(tsr_zoo_build(&spec, &g, &err));
+    return g;
+}
+
+static void samples(const struct tsr_graph *g, int64_t n, struct tsr_tensor *x)
+{
+    const struct tsr_value *v = &g->value[g->input[0]];
+    struct tsr_shape s = v->shape;
+    struct tsr_rng r;
+    s.dim[0] = n;
+    OK(tsr_tensor_zeros(x, v->dtype, s.rank, s.dim, &err));
+    tsr_rng_init(&r, 5, 0);
+    for (int64_t i = 0; i < tsr_tensor_count(x); i++)
+        tsr_store_f64(v->dtype, x->data, i, v->dtype == TSR_F32 ? (double)(float)tsr_rng_normal(&r) : (double)tsr_rng_below(&r, 10));
+}
+
+static enum tsr_status quantise(const struct tsr_graph *g, const struct tsr_quantise_options *o, int64_t n, struct tsr_graph **out,
+                                struct tsr_quantise_report *report)
+{
+    struct tsr_quantiser *q;
+    struct tsr_tensor x = {0};
+    *out = NULL;
+    enum tsr_status status = tsr_quantiser_new(g, o, &q, &err);
+    if (status != TSR_OK) return status;
+    if (n > 0) samples(g, n, &x);
+    if (n > 0 && tsr_quantiser_wants_samples(q)) status = tsr_quantiser_block(q, &x, 1, &err);
+    if (status == TSR_OK) status = tsr_quantiser_finish(q, out, report, &err);
+    tsr_tensor_release(&x);
+    tsr_quantiser_free(q);
+    return status;
+}
+
+static int count(const struct tsr_graph *g, const char *op_type)
+{
+    int n = 0;
+    for (size_t i = 0; i < g->n_node; i++) n += strcmp(g->node[i].op_type, op_type) == 0;
+    return n;
+}
+
+static const struct tsr_node *producer(const struct tsr_graph *g, int32_t v)
+{
+    return v >= 0 && g->value[v].producer >= 0 ? &g->node[g->value[v].producer] : NULL;
+}
+
+/* As ONNX Runtime wants it: whatever a convolution or product reads comes out of DequantizeLinear, and
+ * what a convolution gives goes into QuantizeLinear, over an activation at most. */
+static void check_placement(const struct tsr_graph *g)
+{
+    for (size_t i = 0; i < g->n_node; i++) {
+        const struct tsr_node *node = &g->node[i];
+        bool conv = strcmp(node->op_type, "Conv") == 0;
+        if (!conv && strcmp(node->op_type, "Gemm") != 0 && strcmp(node->op_type, "MatMul") != 0) continue;
+        for (int k = 0; k < node->n_in; k++) {
+            const struct tsr_node *p = producer(g, node->in[k]);
+            ck_assert_msg(p && strcmp(p->op_type, "DequantizeLinear") == 0, "input %d of %s is not quantised", k, node->name);
+            if (k == 2) ck_assert_int_eq(g->value[p->in[0]].init.dtype, TSR_I32);
+        }
+        int32_t v = node->out[0];
+        for (size_t j = 0; conv && j < g->n_node; j++)
+            for (int k = 0; k < g->node[j].n_in; k++) {
+                if (g->node[j].in[k] != v) continue;
+                const char *op = g->node[j].op_type;
+                ck_assert_msg(strcmp(op, "QuantizeLinear") == 0 || strcmp(op, "Relu") == 0 || strcmp(op, "Clip") == 0,
+                              "%s reads %s unquantised", g->node[j].name, node->name);
+            }
+    }
+}
+
+static const char *const families[] = {"mlp width=16 depth=2 classes=4 input=24", "conv1d width=16 depth=2 classes=4 input=6x32",
+                                       "dscnn width=16 depth=2 classes=4 input=1x16x16", "resnet width=16 depth=2 classes=4 input=3x11x7",
+                                       "mobilenetv2 width=8 depth=3 classes=4 input=3x32x32", "cct width=16 depth=2 classes=4 input=1x16x16",
+                                       "transformer width=16 depth=2 classes=4 input=6x32", "bert width=16 depth=2 classes=4 vocab=40 length=16"};
+
+START_TEST(int8)
+{
+    for (size_t i = 0; i < sizeof families / sizeof *families; i++)
+        for (int target = 0; target < 4; target++) {
+            struct tsr_graph *g = zoo(families[i]), *made;
+            struct tsr_quantise_options o = tsr_quantise_defaults(TSR_GRID_INT8);
+            struct tsr_quantise_report r;
+            o.target = (enum tsr_quant_target)target;
+            OK(quantise(g, &o, 40, &made, &r));
+            check_placement(made);
+            ck_assert_int_eq(r.samples, 40);
+            ck_assert_msg(r.quantised > 0 && r.left == 0, "%s: %d nodes left", families[i], r.left);
+            ck_assert_msg(r.kl < 1e-3, "%s for %s: divergence %g", families[i], tsr_quant_target_names[target], r.kl);
+            tsr_graph_free(made);
+            tsr_graph_free(g);
+        }
+}
+END_TEST
+
+START_TEST(four_bits)
+{
+    static const enum tsr_grid grids[] = {TSR_GRID_INT4, TSR_GRID_W4A8, TSR_GRID_W4A4};
+    for (size_t i = 0; i < sizeof families / sizeof *families; i++)
+        for (int k = 0; k < 3; k++) {
+            struct tsr_graph *g = zoo(families[i]), *made;
+            struct tsr_quantise_options o = tsr_quantise_defaults(grids[k]);
+            struct tsr_quantise_report r;
+            o.block = 16;
+            OK(quantise(g, &o, 40, &made, &r));
+            ck_assert(r.quantised > 0);
+            bool narrow = false;
+            for (size_t v = 0; v < made->n_value; v++) narrow = narrow || (made->value[v].is_init && made->value[v].init.dtype == TSR_I4);
+            ck_assert_msg(narrow, "%s on %s has no 4-bit weights", families[i], tsr_grid_names[grids[k]]);
+            for (size_t v = 0; v < made->n_opset; v++)
+                if (made->opset[v].domain[0] == '\0') ck_assert_int_ge(made->opset[v].version, 21);
+            ck_assert_int_eq(count(made, "QuantizeLinear") == 0, grids[k] == TSR_GRID_INT4);
+            if (grids[k] != TSR_GRID_INT4) ck_assert_msg(r.kl < 0.2, "%s: divergence %g", families[i], r.kl);
+            tsr_graph_free(made);
+            tsr_graph_free(g);
+        }
+}
+END_TEST
+
+static double run_difference(const struct tsr_graph *a, const struct tsr_graph *b, int64_t n)
+{
+    struct tsr_tensor x, y[2], out;
+    double worst = 0;
+    samples(a, n, &x);
+    for (int i = 0; i < 2; i++) {
+        const struct tsr_graph *g = i ? b : a;
+        struct tsr_session *s;
+        OK(tsr_session_new(g, NULL, &s, &err));
+        OK(tsr_session_call(s, &x, 1, g->output, 1, &out, &err));
+        OK(tsr_tensor_copy(&y[i], &out, &err));
+        tsr_tensor_release(&out);
+        tsr_session_free(s);
+    }
+    ck_assert(tsr_shape_equal(&y[0].shape, &y[1].shape));
+    for (int64_t i = 0; i < tsr_tensor_count(&y[0]); i++)
+        worst = fmax(worst, fabs(tsr_load_f64(y[0].dtype, y[0].data, i) - tsr_load_f64(y[1].dtype, y[1].data, i)));
+    tsr_tensor_release(&x);
+    tsr_tensor_release(&y[0]);
+    tsr_tensor_release(&y[1]);
+    return worst;
+}
+
+START_TEST(half_precision)
+{
+    for (size_t i = 0; i < sizeof families / sizeof *families; i++)
+        for (int k = 0; k < 3; k++) {
+            static const enum tsr_grid grids[] = {TSR_GRID_F32, TSR_GRID_F16, TSR_GRID_BF16};
+            static const double tolerance[] = {1e-5, 0.02, 0.1};
+            struct tsr_graph *g = zoo(families[i]), *made;
+            struct tsr_quantise_options o = tsr_quantise_defaults(grids[k]);
+            struct tsr_quantise_report r;
+            OK(quantise(g, &o, 0, &made, &r));
+            double d = run_difference(g, made, 5);
+            ck_assert_msg(d <= tolerance[k], "%s as %s: %g", families[i], tsr_grid_names[grids[k]], d);
+            if (k > 0) ck_assert(d > 0);
+            tsr_graph_free(made);
+            tsr_graph_free(g);
+        }
+    struct tsr_graph *g = zoo(families[0]), *made;
+    struct tsr_quantise_options o = tsr_quantise_defaults(TSR_GRID_F16);
+    struct tsr_quantise_report r;
+    for (size_t v = 0; v < g->n_value; v++)
+        if (g->value[v].trainable && g->value[v].init.shape.rank == 2) ((float *)g->value[v].init.data)[0] = 1e5f;
+    ck_assert_int_eq(quantise(g, &o, 0, &made, &r), TSR_E_NUMERIC);
+    ck_assert(strstr(err.message, "take bf16") != NULL);
+    tsr_graph_free(g);
+}
+END_TEST
+
+START_TEST(the_same_with_any_number_of_threads)
+{
+    struct tsr_graph *g = zoo(families[2]), *made[3];
+    uint8_t digest[3][32];
+    for (int i = 0; i < 3; i++) {
+        struct tsr_quantise_options o = tsr_quantise_defaults(TSR_GRID_INT8);
+        struct tsr_quantise_report r;
+        OK(tsr_pool_new(i + 1, &o.pool, &err));
+        OK(quantise(g, &o, 40, &made[i], &r));
+        tsr_pool_free(o.pool);
+        tsr_onnx_digest(made[i], digest[i]);
+        ck_assert_int_eq(memcmp(digest[0], digest[i], 32), 0);
+        tsr_graph_free(made[i]);
+    }
+    tsr_graph_free(g);
+}
+END_TEST
+
+START_TEST(excluded_and_refused)
+{
+    struct tsr_graph *g = zoo(families[2]), *made, *again;
+    struct tsr_quantise_options o = tsr_quantise_defaults(TSR_GRID_INT8);
+    struct tsr_quantise_report r, all;
+    OK(quantise(g, &o, 8, &made, &all));
+    ck_assert_int_eq(quantise(made, &o, 8, &again, &r), TSR_E_UNSUPPORTED);
+    ck_assert(strstr(err.message, "quantised already") != NULL);
+    tsr_graph_free(made);
+    const char *conv = NULL;
+    for (size_t i = 0; i < g->n_node && conv == NULL; i++)
+        if (strcmp(g->node[i].op_type, "Conv") == 0) conv = g->node[i].name;
+    const char *exclude[] = {"nothing of the kind"};
+    o.exclude = exclude, o.n_exclude = 1;
+    ck_assert_int_eq(quantise(g, &o, 8, &made, &r), TSR_E_NOT_FOUND);
+    ck_assert_int_eq(quantise(g, &(struct tsr_quantise_options){.grid = TSR_GRID_INT8, .calibrator = TSR_CALIBRATE_MSE}, 0, &made, &r),
+                     TSR_E_MISMATCH);
+    ck_assert(strstr(err.message, "empty") != NULL);
+    tsr_graph_free(g);
+    g = zoo(families[0]); /* the name of a node that folding leaves alone */
+    for (size_t i = 0; i < g->n_node; i++)
+        if (strcmp(g->node[i].op_type, "Gemm") == 0 || strcmp(g->node[i].op_type, "MatMul") == 0) exclude[0] = g->node[i].name;
+    OK(quantise(g, &o, 8, &made, &r));
+    ck_assert_int_eq(r.left, 1);
+    tsr_graph_free(made);
+    tsr_graph_free(g);
+}
+END_TEST
+
+START_TEST(strange_numbers)
+{
+    struct tsr_graph *g = zoo(families[2]), *made;
+    struct tsr_quantise_options o = tsr_quantise_defaults(TSR_GRID_INT8);
+    struct tsr_quantise_report r;
+    struct tsr_tensor *w = NULL;
+    for (size_t v = 0; v < g->n_value && w == NULL; v++)
+        if (g->value[v].trainable && g->value[v].init.shape.rank == 4 && g->value[v].init.shape.dim[1] > 1) w = &g->value[v].init;
+    ck_assert(w != NULL);
+    float *x = w->data;
+    int64_t each = tsr_tensor_count(w) / w->shape.dim[0];
+    for (int64_t i = 0; i < each; i++) x[i] = 0; /* a channel of zeros has a scale, too */
+    OK(quantise(g, &o, 40, &made, &r));
+    for (size_t v = 0; v < made->n_value; v++) {
+        const struct tsr_tensor *t = &made->value[v].init;
+        bool scale = made->value[v].is_init && t->dtype == TSR_F32 && strstr(made->value[v].name, "_scale") != NULL;
+        for (int64_t i = 0; scale && i < tsr_tensor_count(t); i++) ck_assert(((const float *)t->data)[i] > 0);
+    }
+    ck_assert(r.kl < 1e-3);
+    tsr_graph_free(made);
+    x[0] = NAN; /* reaches the activations */
+    ck_assert_int_eq(quantise(g, &o, 8, &made, &r), TSR_E_NUMERIC);
+    ck_assert(strstr(err.message, "NaN") != NULL);
+    tsr_graph_free(g);
+    g = zoo(families[7]); /* a weight that no sample reaches: an embedding */
+    for (size_t v = 0; v < g->n_value; v++)
+        if (g->value[v].trainable && g->value[v].init.shape.rank == 2 && g->value[v].init.shape.dim[0] == 40)
+            ((float *)g->value[v].init.data)[39 * 16] = INFINITY;
+    ck_assert_int_eq(quantise(g, &o, 8, &made, &r), TSR_E_NUMERIC);
+    tsr_graph_free(g);
+}
+END_TEST
+
+START_TEST(pruning)
+{
+    struct tsr_prune p;
+    static const char *const bad[] = {"", "0", "1", "1.5", "-0.5", "2:2", "0:4", "4:2", "2:", ":4", "2:4x", "1:65", "x", "2 : 4"};
+    for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) ck_assert_int_eq(tsr_prune_parse(bad[i], &p, &err), TSR_E_USAGE);
+    for (size_t i = 0; i < sizeof families / sizeof *families; i++) {
+        struct tsr_graph *g = zoo(families[i]);
+        int64_t zeros, weights;
+        OK(tsr_prune_parse("0.5", &p, &err));
+        OK(tsr_prune(g, &p, &zeros, &weights, &err));
+        ck_assert_msg(llabs(2 * zeros - weights) <= 200, "%s: %lld of %lld", families[i], (long long)zeros, (long long)weights);
+        tsr_graph_free(g);
+        g = zoo(families[i]);
+        OK(tsr_prune_parse("1:4", &p, &err));
+        OK(tsr_prune(g, &p, &zeros, &weights, &err));
+        ck_assert(zeros > weights / 8 && zeros <= weights * 3 / 4); /* kernels of one channel keep all */
+        struct tsr_quantise_options o = tsr_quantise_defaults(TSR_GRID_INT8);
+        struct tsr_quantise_report r;
+        struct tsr_graph *made;
+        o.prune = p; /* nothing more to prune: zeros stay zeros */
+        OK(quantise(g, &o, 8, &made, &r));
+        ck_assert_int_eq(r.zeros, zeros);
+        int64_t kept = 0;
+        for (size_t v = 0; v < made->n_value; v++) {
+            const struct tsr_tensor *t = &made->value[v].init;
+            if (!made->value[v].is_init || t->dtype != TSR_I8 || t->shape.rank < 2) continue;
+            for (int64_t k = 0; k < tsr_tensor_count(t); k++) kept += ((const int8_t *)t->data)[k] == 0;
+        }
+        ck_assert_int_ge(kept, zeros);
+        tsr_graph_free(made);
+        tsr_graph_free(g);
+    }
+}
+END_TEST
+
+/* A graph with the old forms of operators against itself in opset 21. */
+START_TEST(upgrade)
+{
+    struct tsr_graph *g, *copy;
+    const int64_t dim[] = {-1, 3, 8}, axis[] = {1}, last[] = {-1}, starts[] = {1}, ends[] = {7}, pads[] = {0, 0, 1, 0, 0, 2}, halves[] = {4, 5};
+    OK(tsr_graph_new(&g, &err));
+    OK(tsr_graph_opset(g, "", 9, &err));
+    OK(tsr_graph_add_input(g, "x", TSR_F32, 3, dim, NULL, &err));
+#define NODE(op, n, ...) OK(tsr_graph_add_node(g, op, "", NULL, 1, (const char *[]){__VA_ARGS__}, n, (const char *[]){__VA_ARGS__} + 1, &err))
+    NODE("Clip", 1, "x", "a");
+    OK(tsr_graph_attr_float(g, "min", -1, &err));
+    OK(tsr_graph_attr_float(g, "max", 1.5f, &err));
+    NODE("Slice", 1, "a", "b"); /* [n, 3, 6] */
+    OK(tsr_graph_attr_ints(g, "starts", starts, 1, &err));
+    OK(tsr_graph_attr_ints(g, "ends", ends, 1, &err));
+    OK(tsr_graph_attr_ints(g, "axes", (const int64_t[]){2}, 1, &err));
+    NODE("Pad", 1, "b", "c"); /* [n, 3, 9] */
+    OK(tsr_graph_attr_ints(g, "pads", pads, 6, &err));
+    OK(tsr_graph_attr_float(g, "value", 0.25f, &err));
+    NODE("Split", 2, "c", "d", "e"); /* [n, 3, 4], [n, 3, 5] */
+    OK(tsr_graph_attr_int(g, "axis", 2, &err));
+    OK(tsr_graph_attr_ints(g, "split", halves, 2, &err));
+    NODE("ReduceMean", 1, "d", "f"); /* [n, 3, 1] */
+    OK(tsr_graph_attr_ints(g, "axes", last, 1, &err));
+    NODE("Squeeze", 1, "f", "h"); /* [n, 3] */
+    OK(tsr_graph_attr_ints(g, "axes", (const int64_t[]){2}, 1, &err));
+    NODE("Unsqueeze", 1, "h", "i"); /* [n, 1, 3] */
+    OK(tsr_graph_attr_ints(g, "axes", axis, 1, &err));
+    NODE("ReduceSum", 1, "i", "j"); /* [n, 3] */
+    OK(tsr_graph_attr_ints(g, "axes", axis, 1, &err));
+    OK(tsr_graph_attr_int(g, "keepdims", 0, &err));
+    NODE("Softmax", 1, "j", "k");
+    OK(tsr_graph_attr_int(g, "axis", -1, &err));
+    NODE("Dropout", 1, "k", "y");
+    OK(tsr_graph_attr_float(g, "ratio", 0.5f, &err));
+    OK(tsr_graph_add_output(g, "y", TSR_F32, 2, (const int64_t[]){-1, 3}, NULL, &err));
+    OK(tsr_graph_finish(g, &err));
+    for (int64_t to = 13; to <= 21; to += 4) {
+        OK(tsr_graph_copy(g, &copy, &err));
+        OK(tsr_graph_upgrade(copy, to, &err));
+        ck_assert(run_difference(g, copy, 4) == 0);
+        tsr_graph_free(copy);
+    }
+    NODE("Upsample", 1, "c", "z");
+    OK(tsr_graph_finish(g, &err));
+    ck_assert_int_eq(tsr_graph_upgrade(g, 13, &err), TSR_E_UNSUPPORTED);
+    ck_assert(strstr(err.message, "Upsample") != NULL);
+    tsr_graph_free(g);
+}
+END_TEST
+
+START_TEST(short_of_memory)
+{
+    struct tsr_graph *g = zoo("dscnn width=4 depth=1 classes=3 input=1x8x8");
+    for (int k = 0; k < 3; k++) {
+        static const enum tsr_grid grids[] = {TSR_GRID_INT8, TSR_GRID_W4A4, TSR_GRID_F16};
+        struct tsr_quantise_options o = tsr_quantise_defaults(grids[k]);
+        struct tsr_quantise_report r;
+        struct tsr_graph *made;
+        struct tsr_tensor x;
+        samples(g, 3, &x);
+        for (long n = 1;; n += 1 + n / 16) {
+            struct tsr_quantiser *q;
+            made = NULL;
+            tsr_mem_fail_after(n);
+            enum tsr_status s = tsr_quantiser_new(g, &o, &q, &err);
+            if (s == TSR_OK && tsr_quantiser_wants_samples(q)) s = tsr_quantiser_block(q, &x, 1, &err);
+            if (s == TSR_OK) s = tsr_quantiser_finish(q, &made, &r, &err);
+            tsr_mem_fail_after(0);
+            tsr_quantiser_free(q);
+            tsr_graph_free(made);
+            if (s == TSR_OK) break;
+            ck_assert_msg(s == TSR_E_NOMEM, "%s: %s", tsr_status_name(s), err.message);
+            ck_assert(n < 200000);
+        }
+        tsr_tensor_release(&x);
+    }
+    tsr_graph_free(g);
+}
+END_TEST
+
+int main(void)
+{
+    Suite *s = suite_create("quant/model");
+    TCase *c = tcase_create("all");
+    tcase_set_timeout(c, 300);
+    tcase_add_test(c, int8);
+    tcase_add_test(c, four_bits);
+    tcase_add_test(c, half_precision);
+    tcase_add_test(c, the_same_with_any_number_of_threads);
+    tcase_add_test(c, excluded_and_refused);
+    tcase_add_test(c, strange_numbers);
+    tcase_add_test(c, pruning);
+    tcase_add_test(c, upgrade);
+    tcase_add_test(c, short_of_memory);
+    suite_add_tcase(s, c);
+    SRunner *runner = srunner_create(s);
+    srunner_run_all(runner, CK_NORMAL);
+    int failed = srunner_ntests_failed(runner);
+    srunner_free(runner);
+    return failed ? EXIT_FAILURE : EXIT_SUCCESS;
+}
