@@ -83,6 +83,8 @@
 #include "tensor/blas.h"
 #include "tensor/dtype.h"
 #include "tensor/minifloat.h"
+#include "tensor/qgemm.h"
+#include "tensor/qround.h"
 #include "tensor/tensor.h"
 #include "tensor/vmath.h"
 #include "train/adamw.h"

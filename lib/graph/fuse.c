@@ -147,7 +147,8 @@ static int rank_within(const struct tsr_fuse *f, int32_t v, int depth)
 static int rank_of_node(const struct tsr_fuse *f, const struct tsr_node *node, int depth)
 {
     static const char *const alike[] = {"Relu", "Gelu", "Softmax", "Identity", "Cast", "LayerNormalization", "Split", "Dropout",
-                                        "Tanh", "Sigmoid", "Erf", "Sqrt", "Neg", "Exp", "BatchNormalization", "Conv"};
+                                        "Tanh", "Sigmoid", "Erf", "Sqrt", "Neg", "Exp", "BatchNormalization", "Conv", "AveragePool", "MaxPool",
+                                        "GlobalAveragePool", "QuantizeLinear", "DequantizeLinear", "QLinearConv"};
     static const char *const broadcast[] = {"Add", "Sub", "Mul", "Div", "Pow"};
     int64_t buf[TSR_MAX_RANK];
     int n, first = node->n_in > 0 ? rank_within(f, node->in[0], depth) : -1;
@@ -173,6 +174,11 @@ static int rank_of_node(const struct tsr_fuse *f, const struct tsr_node *node, i
     for (size_t i = 0; i < sizeof broadcast / sizeof *broadcast; i++)
         if (is_op(node, broadcast[i])) return greater(first, rank_within(f, node->in[1], depth));
     if (strcmp(node->domain, "tessera") == 0 && strcmp(node->op_type, "Linear") == 0) return first;
+    if (strcmp(node->domain, "tessera") == 0 && (strcmp(node->op_type, "QTable") == 0 || strcmp(node->op_type, "QMaxPool") == 0)) return first;
+    if (strcmp(node->op_type, "QLinearAdd") == 0 || strcmp(node->op_type, "QLinearMul") == 0)
+        return greater(first, rank_within(f, node->in[3], depth));
+    if (strcmp(node->op_type, "QLinearAveragePool") == 0) return first;
+    if (strcmp(node->op_type, "QLinearGlobalAveragePool") == 0) return tsr_node_int(node, "keepdims", 1) ? first : 2;
     return -1;
 }
 
@@ -182,11 +188,13 @@ int tsr_fuse_rank(const struct tsr_fuse *f, int32_t v) { return rank_within(f, v
 
 enum tsr_status tsr_fuse_begin(struct tsr_fuse *f, const char *op_type, const char *domain, int n_in, const int32_t *in, int32_t out)
 {
-    const char *names[8];
-    if (n_in > 8) return tsr_fail(f->err, TSR_E_INTERNAL, "a fused node with %d inputs", n_in);
+    const char **names = tsr_calloc((size_t)n_in, sizeof *names);
+    if (names == NULL) return tsr_nomem(f->err, (size_t)n_in * sizeof *names);
     for (int i = 0; i < n_in; i++) names[i] = in[i] < 0 ? "" : f->g->value[in[i]].name;
     const char *name = f->g->value[out].name;
-    return tsr_graph_add_node(f->g, op_type, domain, name, n_in, names, 1, &name, f->err);
+    enum tsr_status status = tsr_graph_add_node(f->g, op_type, domain, name, n_in, names, 1, &name, f->err);
+    tsr_free(names);
+    return status;
 }
 
 enum tsr_status tsr_fuse_commit(struct tsr_fuse *f, const struct tsr_node *old)
@@ -233,7 +241,7 @@ static void drop_dead(struct tsr_fuse *f)
 
 static enum tsr_status rewrite(struct tsr_fuse *f, const struct tsr_graph *g, const int32_t *keep, size_t n_keep, bool export)
 {
-    static tsr_fuse_pass *const passes[] = {tsr_fuse_layernorm, tsr_fuse_gelu,   tsr_fuse_attention,
+    static tsr_fuse_pass *const passes[] = {tsr_fuse_integer,   tsr_fuse_table, tsr_fuse_layernorm, tsr_fuse_gelu,   tsr_fuse_attention,
                                             tsr_fuse_linear,    tsr_fuse_relu,   tsr_fuse_batchnorm, tsr_fuse_activation};
     TSR_TRY(tsr_grow(&f->keep, &f->cap_keep, g->n_value + 1, sizeof *f->keep, f->err));
     memset(f->keep, 0, f->cap_keep * sizeof *f->keep);
@@ -247,6 +255,7 @@ static enum tsr_status rewrite(struct tsr_fuse *f, const struct tsr_graph *g, co
     TSR_TRY(tsr_fuse_fold(f));
     for (size_t i = 0; i < sizeof passes / sizeof *passes && !export; i++) TSR_TRY(run_pass(f, passes[i]));
     if (export) TSR_TRY(run_pass(f, tsr_fuse_batchnorm));
+    else TSR_TRY(tsr_fuse_layout(f));
     drop_dead(f);
     TSR_TRY(tsr_graph_finish(f->g, f->err));
     for (size_t v = 0; v < f->g->n_value; v++) f->g->value[v].trainable = v < g->n_value && g->value[v].trainable;

@@ -9,7 +9,8 @@
  *             the transposes around it); MatMul + Add and Gemm with a following Relu;
  *             BatchNormalization with a following Relu or Gelu
  *             what follows from constants alone is computed, up to 64 MiB of it
- *   inference BatchNormalization after Conv goes into the weights
+ *   inference BatchNormalization after Conv goes into the weights; what stands between DequantizeLinear and
+ *             QuantizeLinear becomes operators on integers, which keep their channels last among themselves
  *
  * A chain is only fused where none of its inner values is to be kept. */
 #ifndef TSR_GRAPH_FUSE_H

@@ -54,6 +54,10 @@ enum tsr_status tsr_fuse_fold(struct tsr_fuse *f) TSR_MUST_USE;
 
 /* The passes: try to rewrite the pattern that ends at (or is anchored at) `node`; *done tells. */
 typedef enum tsr_status tsr_fuse_pass(struct tsr_fuse *f, const struct tsr_node *node, bool *done);
+tsr_fuse_pass tsr_fuse_integer, tsr_fuse_table;
 tsr_fuse_pass tsr_fuse_layernorm, tsr_fuse_gelu, tsr_fuse_attention, tsr_fuse_linear, tsr_fuse_relu, tsr_fuse_batchnorm, tsr_fuse_activation;
+
+/* Chooses where quantised images keep their channels last; after the passes. */
+enum tsr_status tsr_fuse_layout(struct tsr_fuse *f) TSR_MUST_USE;
 
 #endif

@@ -73,6 +73,7 @@ enum tsr_status tsr_session_new(const struct tsr_graph *g, const struct tsr_sess
     s->gin = zeroed(wide, sizeof *s->gin, &ok);
     s->want_out = zeroed(wide, sizeof *s->want_out, &ok);
     s->want_gin = zeroed(wide, sizeof *s->want_gin, &ok);
+    s->in_constant = zeroed(wide, sizeof *s->in_constant, &ok);
     if (!ok) {
         tsr_session_free(s);
         return tsr_nomem(err, nv * sizeof *s->value);
@@ -126,6 +127,7 @@ void tsr_session_free(struct tsr_session *s)
     tsr_free(s->gin);
     tsr_free(s->want_out);
     tsr_free(s->want_gin);
+    tsr_free(s->in_constant);
     tsr_free(s->want);
     tsr_free(s);
 }
@@ -274,6 +276,7 @@ void tsr_session_fill_ctx(struct tsr_session *s, size_t i, struct tsr_op_ctx *ct
         .in = s->in,
         .out = s->out,
         .want_out = s->want_out,
+        .constant = s->in_constant,
         .training = s->opt.training,
         .train_stats = s->opt.train_stats,
         .seed = s->opt.seed + s->runs * 0x9E3779B97F4A7C15u + i,
@@ -382,6 +385,7 @@ static enum tsr_status gather_inputs(struct tsr_session *s, const struct tsr_nod
         int32_t v = node->in[k];
         s->in[k] = v < 0 ? NULL : &s->value[v];
         s->wide_in[k] = (struct tsr_tensor){0};
+        s->in_constant[k] = v >= 0 && s->constant[v];
         if (v >= 0 && !s->constant[v]) *constant = false;
         if (v >= 0 && s->value[v].dtype == TSR_NONE)
             return tsr_fail(err, TSR_E_USAGE, "input '%s' of the model was not given", s->g->value[v].name);

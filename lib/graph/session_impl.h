@@ -44,7 +44,7 @@ struct tsr_session {
     struct tsr_tensor *wide_in;
     const struct tsr_tensor **gout;
     struct tsr_tensor *out, *gin;
-    bool *want_out, *want_gin;
+    bool *want_out, *want_gin, *in_constant;
 };
 
 /* Runs one node whose inputs are there. While folding, nodes that are not constant, and those whose

@@ -22,6 +22,7 @@ struct tsr_op_ctx {
     const struct tsr_tensor **in; /* node->n_in of them; NULL where absent. Values are there. */
     struct tsr_tensor *out;       /* node->n_out of them. infer() sets dtype and shape */
     const bool *want_out;         /* false: nobody reads that output, forward may skip it */
+    const bool *constant;         /* per input: the same in every run of this session; NULL: not known */
 
     /* Backward only. */
     const struct tsr_tensor **gout; /* gradient of each output, NULL for "zero" */

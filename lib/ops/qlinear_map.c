@@ -1,5 +1,5 @@
 /* qlinear_map.c - operators of com.microsoft that look 8-bit numbers up: QLinearSigmoid,
- * QLinearLeakyRelu, QLinearConcat (a table of 256 integers) and QLinearSoftmax (256 exponentials). */
+ * QLinearLeakyRelu, QLinearConcat (a table of 256 integers), QLinearSoftmax (256 exponentials), and our QTable. */
 #include "ops/families.h"
 #include "ops/par.h"
 #include "ops/qparam.h"
@@ -60,6 +60,24 @@ static double leaky(double v, double p) { return v >= 0 ? v : p * v; }
 static enum tsr_status leaky_forward(struct tsr_op_ctx *ctx)
 {
     return map_forward(ctx, leaky, (double)tsr_node_float(ctx->node, "alpha", 0.01f));
+}
+
+/* ---- tessera.QTable: any function of single integers, which graph/fuse_table.c has tabled ----- */
+
+static enum tsr_status table_infer(struct tsr_op_ctx *ctx)
+{
+    TSR_TRY(tsr_op_need(ctx, 0, TSR_MASK_Q8));
+    TSR_TRY(tsr_op_need(ctx, 1, TSR_MASK_Q8));
+    if (tsr_tensor_count(ctx->in[1]) != 256) return tsr_op_fail(ctx, TSR_E_MISMATCH, "the table must have 256 entries");
+    tsr_op_set(ctx, 0, ctx->in[1]->dtype, &ctx->in[0]->shape);
+    return TSR_OK;
+}
+
+static enum tsr_status table_forward(struct tsr_op_ctx *ctx)
+{
+    struct look j = {ctx->in[1]->data, ctx->in[0]->data, ctx->out[0].data};
+    tsr_par(ctx->pool, tsr_tensor_count(ctx->in[0]), 65536, look_up, &j);
+    return TSR_OK;
 }
 
 /* ---- QLinearConcat: the scale and zero point of Y, then those of each input behind it ------- */
@@ -165,5 +183,6 @@ const struct tsr_op tsr_ops_qlinear_map[] = {
     {"QLinearLeakyRelu", "com.microsoft", 0, 4, 5, 1, map_infer, leaky_forward, NULL, 0},
     {"QLinearSigmoid", "com.microsoft", 0, 4, 5, 1, map_infer, sigmoid_forward, NULL, 0},
     {"QLinearSoftmax", "com.microsoft", 0, 5, 5, 1, map_infer, softmax_forward, NULL, 0},
+    {"QTable", "tessera", TSR_OP_INPLACE, 2, 2, 1, table_infer, table_forward, NULL, 0},
 };
 const size_t tsr_n_ops_qlinear_map = sizeof tsr_ops_qlinear_map / sizeof *tsr_ops_qlinear_map;

@@ -1,10 +1,13 @@
 /* qlinear_matmul.c - products of 8-bit matrices: MatMulInteger, QLinearMatMul and, of com.microsoft,
- * QGemm, MatMulIntegerToFloat and DynamicQuantizeMatMul. Sums are exact modulo 2^32. */
+ * QGemm, MatMulIntegerToFloat and DynamicQuantizeMatMul. Sums are exact modulo 2^32. B is packed for
+ * tensor/qgemm.h where each operand has one zero point; the plain kernel takes the rest. */
 #include "ops/batches.h"
 #include "ops/families.h"
 #include "ops/par.h"
 #include "ops/qproduct.h"
 #include "base/mem.h"
+#include "tensor/isa.h"
+#include "tensor/qgemm.h"
 
 #include <inttypes.h>
 #include <string.h>
@@ -59,7 +62,7 @@ struct product {
     int64_t add_down, add_right;
     const struct tsr_tensor *bias; /* added to floats, one for each column; or NULL */
     float alpha, y_scale;
-    int32_t y_zero;
+    int32_t y_zero, lo, hi;
     /* of the product at hand */
     int64_t pa, pb, at;
     int16_t *wide_b;
@@ -87,7 +90,7 @@ static void finish_row(const struct product *p, int64_t row, int32_t *sum, float
         if (p->out != TSR_F32) factor[j] /= p->y_scale;
     }
     if (p->out != TSR_F32) {
-        tsr_q_requantise(p->out, p->y, at, n, sum, factor, step, p->y_zero);
+        tsr_q_requantise(p->out, p->y, at, n, sum, factor, step, p->y_zero, p->lo, p->hi);
         return;
     }
     float *y = (float *)p->y + at;
@@ -138,6 +141,167 @@ static enum tsr_status product_run(struct tsr_op_ctx *ctx, struct product *p)
     return TSR_OK;
 }
 
+/* ---- over packed weights -------------------------------------------------------------------- */
+
+/* B of one product, and what its sums are given. */
+struct packed {
+    struct tsr_qpack b;
+    int32_t zero_a, zero_b; /* of the bytes as they are packed */
+    int32_t *base;          /* n */
+    float *factor;          /* n, or NULL */
+};
+
+static void packed_free(void *arg)
+{
+    struct packed *q = arg;
+    if (q == NULL) return;
+    tsr_qpack_release(&q->b);
+    tsr_free(q->base);
+    tsr_free(q->factor);
+    tsr_free(q);
+}
+
+/* One zero point an operand, nothing added but rows. */
+static bool packs(const struct product *p)
+{
+    if (p->ta || p->sa.n != 1 || p->sb.many || (p->add != NULL && p->add_down != 0)) return false;
+    for (int64_t j = 1; j < p->sb.n; j++)
+        if (p->sb.zero[j] != p->sb.zero[0]) return false;
+    return true;
+}
+
+/* For matrix pb of B. */
+static enum tsr_status pack(struct tsr_op_ctx *ctx, const struct product *p, int64_t pb, struct packed **out)
+{
+    const int64_t n = p->s.n, k = p->s.k;
+    const bool is_unsigned = p->type_b == TSR_U8;
+    *out = NULL;
+    struct packed *q = tsr_calloc(1, sizeof *q);
+    if (q == NULL) return tsr_nomem(ctx->err, sizeof *q);
+    q->zero_a = p->sa.zero[0] + (p->type_a == TSR_I8 ? 128 : 0);
+    q->zero_b = p->sb.zero[0] - (is_unsigned ? 128 : 0);
+    q->base = tsr_malloc((size_t)n, sizeof *q->base);
+    if (p->out != TSR_I32) q->factor = tsr_malloc((size_t)n, sizeof *q->factor);
+    enum tsr_status status = q->base == NULL || (p->out != TSR_I32 && q->factor == NULL) ? tsr_nomem(ctx->err, (size_t)n * 8) : TSR_OK;
+    if (status == TSR_OK)
+        status = tsr_qpack_init(&q->b, 1, k, n, (const char *)p->b + pb * k * n, is_unsigned, 0, p->tb ? 1 : n, p->tb ? k : 1, ctx->err);
+    if (status != TSR_OK) {
+        packed_free(q);
+        return status;
+    }
+    for (int64_t j = 0; j < n; j++) {
+        uint32_t base = (uint32_t)q->zero_a * ((uint32_t)k * (uint32_t)q->zero_b - (uint32_t)q->b.sum[j]);
+        if (p->add != NULL) base += (uint32_t)p->add[j * p->add_right];
+        q->base[j] = (int32_t)base;
+        if (q->factor == NULL) continue;
+        q->factor[j] = p->alpha * p->sa.scale[0] * p->sb.scale[p->sb.n > 1 ? j : 0];
+        if (p->out != TSR_F32) q->factor[j] /= p->y_scale;
+    }
+    *out = q;
+    return TSR_OK;
+}
+
+/* A as the kernels read it: unsigned, rows a multiple of 4 bytes apart. */
+struct lifted {
+    const uint8_t *from;
+    uint8_t *to;
+    int32_t *row; /* -zero_b times the sum of each row, or NULL */
+    int64_t k, stride;
+    uint8_t flip;
+    int32_t zero_b;
+};
+
+TSR_CLONES static void lift_row(int64_t n, uint8_t flip, const uint8_t *x, uint8_t *y)
+{
+    TSR_IVDEP for (int64_t i = 0; i < n; i++) y[i] = x[i] ^ flip;
+}
+
+TSR_CLONES static uint32_t sum_row(int64_t n, uint8_t flip, const uint8_t *x)
+{
+    uint32_t sum = 0;
+    for (int64_t i = 0; i < n; i++) sum += (uint8_t)(x[i] ^ flip);
+    return sum;
+}
+
+static void lift_rows(void *arg, int64_t from, int64_t to)
+{
+    const struct lifted *l = arg;
+    for (int64_t r = from; r < to; r++) {
+        if (l->to != NULL) {
+            lift_row(l->k, l->flip, l->from + r * l->k, l->to + r * l->stride);
+            memset(l->to + r * l->stride + l->k, 0, (size_t)(l->stride - l->k));
+        }
+        if (l->row != NULL) l->row[r] = (int32_t)(0 - (uint32_t)l->zero_b * sum_row(l->k, l->flip, l->from + r * l->k));
+    }
+}
+
+/* m rows of A from `a` on times the packed B. */
+static enum tsr_status multiply(struct tsr_op_ctx *ctx, const struct product *p, const struct packed *q, int64_t m, const void *a, void *y)
+{
+    const int64_t k = p->s.k, stride = (k + 3) / 4 * 4;
+    struct lifted l = {.from = a, .k = k, .stride = stride, .flip = p->type_a == TSR_I8 ? 0x80 : 0, .zero_b = q->zero_b};
+    const size_t copy = l.flip != 0 || stride != k ? ((size_t)(m * stride) + 63) & ~(size_t)63 : 0;
+    const size_t bytes = copy + (q->zero_b != 0 ? (size_t)m * sizeof *l.row : 0);
+    char *mem = NULL;
+    if (bytes > 0) {
+        mem = tsr_op_scratch(ctx, bytes);
+        if (mem == NULL) return tsr_nomem(ctx->err, bytes);
+        if (copy > 0) l.to = (uint8_t *)mem;
+        if (q->zero_b != 0) l.row = (int32_t *)(void *)(mem + copy);
+        tsr_par(ctx->pool, m, tsr_par_rows(k), lift_rows, &l);
+    }
+    const struct tsr_qend end = {.out = p->out, .base = q->base, .row = l.row, .factor = q->factor,
+                                 .bias = p->bias != NULL ? p->bias->data : NULL, .zero = p->y_zero,
+                                 .lo = p->lo, .hi = p->hi, .c = y, .ldc = p->s.n};
+    tsr_qgemm_run(&q->b, m, copy > 0 ? l.to : (const uint8_t *)a, stride, &end, ctx->pool);
+    if (mem != NULL) tsr_op_scratch_free(ctx, mem, bytes);
+    return TSR_OK;
+}
+
+/* All products of the batch. Where they share B it is packed once; `keep` leaves it for the next run. */
+static enum tsr_status packed_run(struct tsr_op_ctx *ctx, const struct product *p, bool keep)
+{
+    const int64_t m = p->s.m, n = p->s.n, size = p->out == TSR_F32 || p->out == TSR_I32 ? 4 : 1;
+    int64_t ra, rb;
+    if (m * n * p->s.count == 0) return TSR_OK;
+    const bool shared = tsr_batches_regular(&p->s, p->s.step_a, &ra) && tsr_batches_regular(&p->s, p->s.step_b, &rb) && rb == 0 &&
+                        (ra == 1 || p->s.count == 1);
+    struct packed *q = keep && shared ? *ctx->state : NULL;
+    enum tsr_status status = TSR_OK;
+    if (shared) {
+        bool own = q == NULL;
+        if (own) TSR_TRY(pack(ctx, p, 0, &q));
+        if (own && keep) {
+            *ctx->state = q;
+            *ctx->state_free = packed_free;
+        }
+        status = multiply(ctx, p, q, m * p->s.count, p->a, p->y);
+        if (!keep) packed_free(q);
+        return status;
+    }
+    for (int64_t x = 0, had = -1; x < p->s.count && status == TSR_OK; x++) {
+        const int64_t pa = tsr_batches_place(&p->s, p->s.step_a, x), pb = tsr_batches_place(&p->s, p->s.step_b, x);
+        if (pb != had) {
+            packed_free(q);
+            q = NULL;
+            status = pack(ctx, p, pb, &q);
+            if (status != TSR_OK) break;
+        }
+        had = pb;
+        status = multiply(ctx, p, q, m, (const char *)p->a + pa * m * p->s.k, (char *)p->y + x * m * n * size);
+    }
+    packed_free(q);
+    return status;
+}
+
+/* Whether all inputs but A (and what says its shape) never change. */
+static bool constant_but(const struct tsr_op_ctx *ctx, int ia)
+{
+    for (int i = 0; i < ctx->node->n_in; i++)
+        if (i != ia && (ctx->constant == NULL || (ctx->in[i] != NULL && !ctx->constant[i]))) return false;
+    return true;
+}
+
 /* Operands in inputs ia and ib, their parameters, and the product. Everything else of *p is set. */
 static enum tsr_status product_of(struct tsr_op_ctx *ctx, struct product *p, int ia, int isa, int iza, int ib, int isb,
                                   int izb)
@@ -145,9 +309,10 @@ static enum tsr_status product_of(struct tsr_op_ctx *ctx, struct product *p, int
     p->type_a = ctx->in[ia]->dtype, p->type_b = ctx->in[ib]->dtype;
     p->a = ctx->in[ia]->data, p->b = ctx->in[ib]->data, p->y = ctx->out[0].data;
     p->out = ctx->out[0].dtype;
+    if (p->out == TSR_I8 || p->out == TSR_U8) tsr_q_bounds(ctx, p->out, &p->lo, &p->hi);
     enum tsr_status status = side_read(ctx, isa, iza, p->s.m, p->s.count_a, &p->sa);
     if (status == TSR_OK) status = side_read(ctx, isb, izb, p->s.n, p->s.count_b, &p->sb);
-    if (status == TSR_OK) status = product_run(ctx, p);
+    if (status == TSR_OK) status = packs(p) ? packed_run(ctx, p, constant_but(ctx, ia)) : product_run(ctx, p);
     side_release(ctx, &p->sa);
     side_release(ctx, &p->sb);
     return status;
@@ -320,7 +485,7 @@ static enum tsr_status dynamic_forward(struct tsr_op_ctx *ctx)
     p.a = a, p.b = ctx->in[1]->data, p.y = ctx->out[0].data;
     p.sa = (struct side){.scale = &q.scale, .zero = &q.zero, .n = 1, .each = 1};
     enum tsr_status status = side_read(ctx, 2, 3, p.s.n, p.s.count_b, &p.sb);
-    if (status == TSR_OK) status = product_run(ctx, &p);
+    if (status == TSR_OK) status = packs(&p) ? packed_run(ctx, &p, false) : product_run(ctx, &p);
     side_release(ctx, &p.sb);
     tsr_op_scratch_free(ctx, a, (size_t)n);
     return status;

@@ -3,6 +3,7 @@
 #include "base/mem.h"
 #include "ops/par.h"
 #include "tensor/isa.h"
+#include "tensor/qround.h"
 
 #include <inttypes.h>
 #include <string.h>
@@ -154,13 +155,8 @@ static inline int32_t on_grid(float v, int32_t zero, int32_t lo, int32_t hi)
 #define QUANTISE(T, name, LO, HI)                                                                              \
     TSR_CLONES static void name(int64_t n, const float *x, const float *scale, const int32_t *zero, int step, T *y) \
     {                                                                                                          \
-        if (step == 0) {                                                                                       \
-            const float s = *scale;                                                                            \
-            const int32_t z = *zero;                                                                           \
-            TSR_IVDEP for (int64_t i = 0; i < n; i++) y[i] = (T)on_grid(x[i] / s, z, LO, HI);                  \
-            return;                                                                                            \
-        }                                                                                                      \
-        TSR_IVDEP for (int64_t i = 0; i < n; i++) y[i] = (T)on_grid(x[i] / scale[i], zero[i], LO, HI);         \
+        TSR_IVDEP for (int64_t i = 0; i < n; i++)                                                              \
+            y[i] = (T)on_grid(x[i] / scale[i * step], zero[i * step], LO, HI);                                 \
     }
 QUANTISE(int8_t, quantise_i8, INT8_MIN, INT8_MAX)
 QUANTISE(uint8_t, quantise_u8, 0, UINT8_MAX)
@@ -180,7 +176,8 @@ void tsr_q_quantise(enum tsr_dtype t, void *y, int64_t at, int64_t n, const floa
     int32_t lo, hi;
     bool plain = precision == TSR_F32;
     tsr_q_range(t, &lo, &hi);
-    if (plain && t == TSR_I8) quantise_i8(n, x, scale, zero, step, (int8_t *)y + at);
+    if (plain && step == 0 && (t == TSR_I8 || t == TSR_U8)) tsr_qround(n, x, *scale, *zero, lo, hi, (uint8_t *)y + at);
+    else if (plain && t == TSR_I8) quantise_i8(n, x, scale, zero, step, (int8_t *)y + at);
     else if (plain && t == TSR_U8) quantise_u8(n, x, scale, zero, step, (uint8_t *)y + at);
     else if (plain && t == TSR_I16) quantise_i16(n, x, scale, zero, step, (int16_t *)y + at);
     else if (plain && t == TSR_U16) quantise_u16(n, x, scale, zero, step, (uint16_t *)y + at);

@@ -40,10 +40,10 @@ void tsr_q_widen(enum tsr_dtype t, const void *x, int64_t at, int64_t stride, in
     else widen_u8(n, (const uint8_t *)x + at, stride, zero, step, y);
 }
 
-#define REQUANTISE(T, name, LO, HI)                                                                                     \
-    TSR_CLONES static void name(int64_t n, const int32_t *sum, const float *factor, int step, int32_t zero, T *y)       \
+#define REQUANTISE(T, name)                                                                                             \
+    TSR_CLONES static void name(int64_t n, const int32_t *sum, const float *factor, int step, int32_t zero, float lo,   \
+                                float hi, T *y)                                                                         \
     {                                                                                                                   \
-        const float lo = (float)(LO - zero), hi = (float)(HI - zero);                                                   \
         TSR_IVDEP for (int64_t i = 0; i < n; i++)                                                                       \
         {                                                                                                               \
             float v = (float)sum[i] * factor[i * step];                                                                 \
@@ -52,12 +52,21 @@ void tsr_q_widen(enum tsr_dtype t, const void *x, int64_t at, int64_t stride, in
             y[i] = (T)(tsr_q_nearest(v) + zero);                                                                        \
         }                                                                                                               \
     }
-REQUANTISE(int8_t, requantise_i8, INT8_MIN, INT8_MAX)
-REQUANTISE(uint8_t, requantise_u8, 0, UINT8_MAX)
+REQUANTISE(int8_t, requantise_i8)
+REQUANTISE(uint8_t, requantise_u8)
 
 void tsr_q_requantise(enum tsr_dtype t, void *y, int64_t at, int64_t n, const int32_t *sum, const float *factor, int step,
-                      int32_t zero)
+                      int32_t zero, int32_t lo, int32_t hi)
 {
-    if (t == TSR_I8) requantise_i8(n, sum, factor, step, zero, (int8_t *)y + at);
-    else requantise_u8(n, sum, factor, step, zero, (uint8_t *)y + at);
+    const float least = (float)(lo - zero), most = (float)(hi - zero);
+    if (t == TSR_I8) requantise_i8(n, sum, factor, step, zero, least, most, (int8_t *)y + at);
+    else requantise_u8(n, sum, factor, step, zero, least, most, (uint8_t *)y + at);
+}
+
+void tsr_q_bounds(const struct tsr_op_ctx *ctx, enum tsr_dtype t, int32_t *lo, int32_t *hi)
+{
+    tsr_q_range(t, lo, hi);
+    const int64_t a = tsr_node_int(ctx->node, "lo", *lo), b = tsr_node_int(ctx->node, "hi", *hi);
+    if (a > *lo && a <= *hi) *lo = (int32_t)a;
+    if (b < *hi && b >= *lo) *hi = (int32_t)b;
 }

@@ -10,8 +10,11 @@
 #if defined(__x86_64__) && defined(__linux__) && defined(__GNUC__) && !defined(__clang__) &&        \
     !defined(__SANITIZE_ADDRESS__) && !defined(__SANITIZE_THREAD__)
 #define TSR_CLONES __attribute__((target_clones("avx512f", "avx2", "default")))
+/* For loops that say __builtin_fmaf themselves: the machines that have AVX2 have it in hardware. */
+#define TSR_CLONES_FMA __attribute__((target_clones("arch=x86-64-v4", "arch=x86-64-v3", "default")))
 #else
 #define TSR_CLONES
+#define TSR_CLONES_FMA
 #endif
 
 /* The loop below has no dependence between its turns: arrays are apart or exactly the same. */

@@ -222,8 +222,10 @@ START_TEST(binary)
         ot_run(&t);
         ot_expect_shape(&t, 0, type, OT_S(3, 4, 50));
         for (int64_t i = 0; i < 600; i++) {
-            float a = (float)(at8(&t, 0, i / 200 * 50 + i % 50) - 9) * 0.03f, b = (float)(at8(&t, 3, i / 50 % 4) - 100) * 0.02f;
-            ck_assert_int_eq(tsr_load_i64(type, t.out[0].data, i), on_grid(type, (mul ? a * b : a + b) / 0.04f, 60));
+            int64_t a = at8(&t, 0, i / 200 * 50 + i % 50), b = at8(&t, 3, i / 50 % 4);
+            double v = mul ? (double)((a - 9) * (b - 100)) * 0.03 * 0.02 : (double)(a - 9) * 0.03 + (double)(b - 100) * 0.02;
+            double lo = type == TSR_I8 ? -128 : 0, want = fmin(fmax(v / 0.04 + 60, lo), lo + 255);
+            ck_assert_double_le(fabs((double)tsr_load_i64(type, t.out[0].data, i) - want), 0.5001);
         }
         ot_threads_agree(&t);
         ot_free(&t);
@@ -273,6 +275,88 @@ START_TEST(pools)
         ot_expect_i64(&t, 0, last ? OT_S(1, 1, 2) : OT_S(1, 2, 1), last ? OT_I(8, 14) : OT_I(1, 21));
         ot_free(&t);
     }
+}
+END_TEST
+
+START_TEST(max_pool)
+{
+    for (int mode = 0; mode < 4; mode++) {
+        struct optest t;
+        enum tsr_dtype type = kinds[mode & 1];
+        bool last = mode & 2;
+        ot_init_domain(&t, "QMaxPool", "tessera", 1);
+        ot_ints(&t, "kernel_shape", 2, 2, 3);
+        ot_ints(&t, "strides", 2, 1, 2);
+        ot_ints(&t, "pads", 4, 1, 0, 0, 1);
+        ot_int(&t, "channels_last", last);
+        ot_in_random(&t, type, last ? OT_S(2, 4, 6, 3) : OT_S(2, 3, 4, 6), type == TSR_I8 ? -128 : 0, 128);
+        ot_run(&t);
+        ot_expect_shape(&t, 0, type, last ? OT_S(2, 4, 3, 3) : OT_S(2, 3, 4, 3));
+        for (int64_t i = 0; i < 72; i++) {
+            int64_t n = i / 36, c = i / 12 % 3, oh = i / 3 % 4, ow = i % 3, most = -999;
+            for (int64_t k = 0; k < 6; k++) {
+                int64_t y = oh + k / 3 - 1, x = ow * 2 + k % 3;
+                if (y < 0 || y >= 4 || x >= 6) continue;
+                int64_t v = at8(&t, 0, last ? ((n * 4 + y) * 6 + x) * 3 + c : ((n * 3 + c) * 4 + y) * 6 + x);
+                most = v > most ? v : most;
+            }
+            int64_t at = last ? ((n * 4 + oh) * 3 + ow) * 3 + c : i;
+            ck_assert_int_eq(tsr_load_i64(type, t.out[0].data, at), most);
+        }
+        ot_threads_agree(&t);
+        ot_memory_torture(&t);
+        ot_free(&t);
+    }
+}
+END_TEST
+
+/* Convolutions in every layout of X and Y, wide and narrow, with and without what kernels like: the same
+ * numbers as channels-first, and bounds that Relu leaves. */
+START_TEST(layouts)
+{
+    static const int64_t sizes[][4] = {{3, 20, 1, 3}, {8, 16, 1, 3}, {16, 5, 1, 1}, {6, 6, 6, 3}, {70, 70, 70, 5}, {4, 8, 2, 3}};
+    for (size_t s = 0; s < sizeof sizes / sizeof *sizes; s++)
+        for (int mode = 1; mode < 16; mode++) {
+            struct optest t[2];
+            const int64_t c = sizes[s][0], m = sizes[s][1], g = sizes[s][2], k = sizes[s][3];
+            const enum tsr_dtype x = kinds[mode >> 2 & 1];
+            for (int i = 0; i < 2; i++) {
+                const bool x_last = i && mode & 1, y_last = i && mode & 2;
+                ot_init(&t[i], "QLinearConv", 10);
+                ot_int(&t[i], "group", g);
+                ot_ints(&t[i], "pads", 4, 1, 0, 2, 1);
+                ot_ints(&t[i], "strides", 2, 1 + (mode >> 3), 1);
+                ot_int(&t[i], "x_last", x_last);
+                ot_int(&t[i], "y_last", y_last);
+                if (i && mode & 8) ot_int(&t[i], "lo", 40), ot_int(&t[i], "hi", 70);
+                ot_in_random(&t[i], x, OT_S(2, c, 9, 13), 0, 128);
+                struct tsr_tensor *in = &t[i].in[0], turned;
+                if (x_last) {
+                    ck_assert(tsr_tensor_copy(&turned, in, &t[i].err) == TSR_OK);
+                    for (int64_t q = 0; q < 2 * c * 117; q++)
+                        ((uint8_t *)in->data)[(q / 117 / c * 117 + q % 117) * c + q / 117 % c] = ((uint8_t *)turned.data)[q];
+                    in->shape = OT_S(2, 9, 13, c);
+                    tsr_tensor_release(&turned);
+                }
+                scalar(&t[i], TSR_F32, 0.03), scalar(&t[i], x, 9);
+                ot_in_random(&t[i], TSR_I8, OT_S(m, c / g, k, k), -128, 128);
+                double zeros[70] = {0};
+                ot_in_random(&t[i], TSR_F32, OT_S(m), 0.001, 0.002), ot_in(&t[i], TSR_I8, OT_S(m), zeros);
+                scalar(&t[i], TSR_F32, 0.02), scalar(&t[i], x, 60);
+                ot_in_random(&t[i], TSR_I32, OT_S(m), -4000, 4000);
+                ot_run(&t[i]);
+            }
+            const int64_t h = t[0].out[0].shape.dim[2], w = t[0].out[0].shape.dim[3];
+            ot_expect_shape(&t[1], 0, x, mode & 2 ? OT_S(2, h, w, m) : OT_S(2, m, h, w));
+            for (int64_t i = 0; i < 2 * m * h * w; i++) {
+                const int64_t at = mode & 2 ? (i / (h * w) / m * h * w + i % (h * w)) * m + i / (h * w) % m : i;
+                int64_t want = tsr_load_i64(x, t[0].out[0].data, i);
+                if (mode & 8) want = want < 40 ? 40 : want > 70 ? 70 : want;
+                ck_assert_int_eq(tsr_load_i64(x, t[1].out[0].data, at), want);
+            }
+            ot_threads_agree(&t[1]);
+            ot_free(&t[0]), ot_free(&t[1]);
+        }
 }
 END_TEST
 
@@ -433,6 +517,8 @@ int main(void)
     tcase_add_test(c, qlinear_conv);
     tcase_add_test(c, binary);
     tcase_add_test(c, pools);
+    tcase_add_test(c, max_pool);
+    tcase_add_test(c, layouts);
     tcase_add_test(c, tables);
     tcase_add_test(c, nbits);
     tcase_add_test(c, bad);
