@@ -9,11 +9,11 @@ static const char *const budgets[] = {"quick", "quality", NULL};
 static struct {
     const char *model, *layer, *lr;
     struct tsr_strings refs;
-    int64_t steps, batch;
+    int64_t steps, batch, grid_steps;
     double hub_weight, temperature, retain;
-    int mode, budget;
-    bool stitch, keep_zeros, no_head;
-} set = {.hub_weight = 1, .temperature = 1, .budget = 1};
+    int mode, budget, grid, target;
+    bool stitch, keep_zeros, no_head, grid_only;
+} set = {.hub_weight = 1, .temperature = 1, .budget = 1, .grid = TSR_GRID_F32};
 
 static const struct tsr_option options[] = {
     TSR_STRING('m', "model", "FILE", &set.model, "the receiver, an ONNX model"),
@@ -27,6 +27,10 @@ static const struct tsr_option options[] = {
     TSR_DOUBLE(0, "hub-weight", "W", &set.hub_weight, 0, 1e6, "weight of the hub tokens in modes a and both (default: 1)"),
     TSR_DOUBLE(0, "retain", "W", &set.retain, 0, 1e6, "weight of what the receiver itself answered before, 1 to keep it (default: 0)"),
     TSR_FLAG(0, "keep-zeros", &set.keep_zeros, "weights that are zero stay zero"),
+    TSR_CHOICE(0, "grid", "GRID", &set.grid, tsr_grid_names, "then teach it on this grid and write it quantised (default: f32)"),
+    TSR_FLAG(0, "grid-only", &set.grid_only, "the receiver was taught before: teach it on the grid alone"),
+    TSR_INT(0, "grid-steps", "N", &set.grid_steps, 0, 100000000, "optimiser steps on the grid; overrides --budget"),
+    TSR_CHOICE(0, "target", "RUNTIME", &set.target, tsr_quant_target_names, "whose conventions --grid follows (default: ort)"),
     TSR_FLAG(0, "no-head-refit", &set.no_head, "do not try the closed-form last layer"),
     TSR_STRING('l', "layer", "TENSOR", &set.layer, "whose hub tokens to use (default: the first in the stream)"),
     TSR_FLAG(0, "stitch", &set.stitch, "no training: the receiver's head on decoded tokens, outputs as .npy"),
@@ -121,23 +125,71 @@ done:
     return status;
 }
 
+static enum tsr_status put_grid_report(struct tsr_cli *cli, const struct tsr_ongrid_report *r, struct tsr_error *err)
+{
+    struct tsr_json *line;
+    tsr_cli_note(cli, "on the grid %s: %lld steps, held-out loss %.5f, before %.5f", tsr_grid_names[set.grid],
+                 (long long)r->teach.steps, r->teach.after, r->teach.before);
+    TSR_TRY(tsr_json_object(&line, err));
+    enum tsr_status status = tsr_json_set_string(line, "schema", "tessera-decode.grid/1", err);
+    if (status == TSR_OK) status = tsr_json_set_string(line, "grid", tsr_grid_names[set.grid], err);
+    if (status == TSR_OK) status = tsr_json_set_int(line, "steps", r->teach.steps, err);
+    if (status == TSR_OK) status = tsr_json_set_int(line, "quantised", r->quant.quantised, err);
+    if (status == TSR_OK) status = tsr_json_set_int(line, "left", r->quant.left, err);
+    if (status == TSR_OK && isfinite(r->teach.before)) status = tsr_json_set_number(line, "held_out_before", r->teach.before, err);
+    if (status == TSR_OK && isfinite(r->teach.after)) status = tsr_json_set_number(line, "held_out_after", r->teach.after, err);
+    if (status == TSR_OK) status = tsr_cli_report(cli, line, err);
+    tsr_json_free(line);
+    return status;
+}
+
+/* From float to the grid, with what `o` says beside steps and rates; the receiver is replaced by what comes out. */
+static enum tsr_status teach_on_grid(struct tsr_cli *cli, struct work *k, const struct tsr_teach_options *o, struct tsr_error *err)
+{
+    struct tsr_ongrid_report report;
+    struct tsr_progress progress;
+    struct tsr_graph *made;
+    struct tsr_ongrid_options grid = tsr_ongrid_defaults((enum tsr_grid)set.grid, set.budget == 1);
+    const struct tsr_teach_options own = grid.teach;
+    grid.quant.target = (enum tsr_quant_target)set.target;
+    grid.quant.pool = cli->pool;
+    grid.quant.seed = (uint64_t)cli->seed;
+    grid.teach = *o;
+    grid.teach.steps = set.grid_steps > 0 ? set.grid_steps : own.steps;
+    grid.teach.rate = own.rate;
+    grid.teach.looks = own.looks;
+    grid.teach.refit_head = false;
+    tsr_progress_begin(&progress, cli, "teaching on the grid", "steps", grid.teach.steps);
+    grid.teach.progress_arg = &progress;
+    enum tsr_status status = tsr_teach_on_grid(k->g, &k->tokens, &k->refs, k->key, &grid, &made, &report, err);
+    tsr_progress_end(&progress);
+    TSR_TRY(status);
+    tsr_graph_free(k->g);
+    k->g = made;
+    return put_grid_report(cli, &report, err);
+}
+
 static enum tsr_status teach(struct tsr_cli *cli, struct work *k, struct tsr_error *err)
 {
     struct tsr_teach_options o;
     struct tsr_teach_report report;
     struct tsr_progress progress;
     TSR_TRY(settings(cli, &k->tokens, &o, err));
-    tsr_progress_begin(&progress, cli, "teaching", "steps", o.steps);
     o.progress = tsr_progress_step;
-    o.progress_arg = &progress;
-    enum tsr_status status = tsr_teach(k->g, &k->tokens, &k->refs, k->key, &o, &report, err);
-    tsr_progress_end(&progress);
-    TSR_TRY(status);
-    if (report.refs_missing > 0)
-        tsr_cli_warn(cli, "%u of the stream's %u samples are not among the references; the rest was used",
-                     report.refs_missing, report.refs_missing + report.refs_used);
+    if (!set.grid_only) {
+        tsr_progress_begin(&progress, cli, "teaching", "steps", o.steps);
+        o.progress_arg = &progress;
+        enum tsr_status status = tsr_teach(k->g, &k->tokens, &k->refs, k->key, &o, &report, err);
+        tsr_progress_end(&progress);
+        TSR_TRY(status);
+        if (report.refs_missing > 0)
+            tsr_cli_warn(cli, "%u of the stream's %u samples are not among the references; the rest was used",
+                         report.refs_missing, report.refs_missing + report.refs_used);
+        TSR_TRY(put_report(cli, &report, err));
+    }
+    if (tsr_cli_given(cli, "grid")) TSR_TRY(teach_on_grid(cli, k, &o, err));
     TSR_TRY(tsr_cli_put_model(cli, k->g, k->out, err));
-    return put_report(cli, &report, err);
+    return TSR_OK;
 }
 
 static enum tsr_status report_stitch(struct tsr_cli *cli, const struct work *k, const struct tsr_stitch_report *r,
@@ -177,6 +229,10 @@ static enum tsr_status run(struct tsr_cli *cli, struct tsr_error *err)
     struct tsr_source *in = NULL;
     enum tsr_status status;
     if (set.model == NULL) return tsr_fail(err, TSR_E_USAGE, "which receiver? Give --model FILE");
+    if (set.stitch && tsr_cli_given(cli, "grid"))
+        return tsr_fail(err, TSR_E_USAGE, "--stitch trains nothing, so nothing on a grid either");
+    if ((set.grid_only || tsr_cli_given(cli, "grid-steps") || tsr_cli_given(cli, "target")) && !tsr_cli_given(cli, "grid"))
+        return tsr_fail(err, TSR_E_USAGE, "--grid-only, --grid-steps and --target go with --grid");
     if (set.stitch && cli->external)
         return tsr_fail(err, TSR_E_USAGE, "--external is about the model written; --stitch writes none");
     TSR_GO(status, done, tsr_cli_model(cli, set.model, &k.g, err));

@@ -95,6 +95,7 @@
 #include "train/rate.h"
 #include "train/views.h"
 #include "transfer/encode.h"
+#include "transfer/ongrid.h"
 #include "transfer/stitch.h"
 #include "transfer/teach.h"
 #include "transfer/tokens.h"

@@ -12,22 +12,42 @@ static bool is(const struct tsr_node *node, const char *op_type)
     return node != NULL && node->domain[0] == '\0' && strcmp(node->op_type, op_type) == 0;
 }
 
-static bool is_matrix(const struct tsr_graph *g, int32_t v)
+static bool on_grid(const struct tsr_node *node)
 {
-    return v >= 0 && g->value[v].is_init && g->value[v].init.shape.rank == 2 && g->value[v].init.dtype == TSR_F32;
+    return node != NULL && (strcmp(node->op_type, "DequantizeLinear") == 0 || strcmp(node->op_type, "QuantizeLinear") == 0 ||
+                            strcmp(node->op_type, "FakeQuantize") == 0);
+}
+
+/* The initialiser that v is, or that it is made from on a grid; -1 where it is none. */
+static int32_t stored(const struct tsr_graph *g, int32_t v, bool *plain)
+{
+    if (v >= 0 && g->value[v].is_init) {
+        *plain = *plain && g->value[v].init.dtype == TSR_F32;
+        return v;
+    }
+    const struct tsr_node *node = producer(g, v);
+    if (!on_grid(node) || node->in[0] < 0 || !g->value[node->in[0]].is_init) return -1;
+    *plain = false;
+    return node->in[0];
+}
+
+static bool matrix(const struct tsr_graph *g, int32_t v, struct tsr_head *h)
+{
+    h->weight = stored(g, v, &h->plain);
+    return h->weight >= 0 && g->value[h->weight].init.shape.rank == 2;
 }
 
 static bool from_gemm(const struct tsr_graph *g, const struct tsr_node *node, struct tsr_head *h)
 {
-    if (!is(node, "Gemm") || !is_matrix(g, node->in[1])) return false;
+    if (!is(node, "Gemm") || !matrix(g, node->in[1], h)) return false;
     if (tsr_node_int(node, "transA", 0) != 0 || tsr_node_float(node, "alpha", 1) != 1 ||
         tsr_node_float(node, "beta", 1) != 1)
         return false;
-    int32_t bias = node->n_in > 2 ? node->in[2] : -1;
-    if (bias >= 0 && !g->value[bias].is_init) return false;
+    if (node->n_in > 2 && node->in[2] >= 0) {
+        h->bias = stored(g, node->in[2], &h->plain);
+        if (h->bias < 0) return false;
+    }
     h->features = node->in[0];
-    h->weight = node->in[1];
-    h->bias = bias;
     h->trans_b = tsr_node_int(node, "transB", 0) != 0;
     return true;
 }
@@ -44,16 +64,15 @@ static bool from_matmul(const struct tsr_graph *g, const struct tsr_node *node, 
                 break;
             }
         }
-    if (!is(node, "MatMul") || !is_matrix(g, node->in[1])) return false;
+    if (!is(node, "MatMul") || !matrix(g, node->in[1], h)) return false;
     h->features = node->in[0];
-    h->weight = node->in[1];
     h->trans_b = false;
     return true;
 }
 
 enum tsr_status tsr_graph_head(const struct tsr_graph *g, struct tsr_head *head, struct tsr_error *err)
 {
-    *head = (struct tsr_head){.bias = -1};
+    *head = (struct tsr_head){.bias = -1, .plain = true};
     int32_t v = g->n_output > 0 ? g->output[0] : -1;
     const struct tsr_node *node = producer(g, v);
     for (;;) {
@@ -64,6 +83,7 @@ enum tsr_status tsr_graph_head(const struct tsr_graph *g, struct tsr_head *head,
         node = producer(g, v);
     }
     head->logits = v;
+    while (on_grid(node)) node = producer(g, node->in[0]); /* outputs that are quantised, too */
     if (node == NULL || !(from_gemm(g, node, head) || from_matmul(g, node, head)))
         return tsr_fail(err, TSR_E_NOT_FOUND,
                         "the model does not end in a linear layer; name the layer to use with --layer");

@@ -25,6 +25,7 @@
     X(einsum) \
     X(filterbank) \
     X(gated) \
+    X(fake_quantize) \
     X(gather) \
     X(grid) \
     X(linear) \

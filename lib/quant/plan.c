@@ -81,7 +81,7 @@ static bool pads_with_numbers(const struct tsr_graph *g, const struct tsr_node *
 static void describe(const struct tsr_quant_plan *plan, const struct tsr_node *node, struct tsr_quant_layer *l)
 {
     const struct tsr_graph *g = plan->g;
-    *l = (struct tsr_quant_layer){.weight = -1, .bias = -1, .activation_bits = 32, .sensitivity = NAN};
+    *l = (struct tsr_quant_layer){.weight = -1, .bias = -1, .activation_bits = 32, .sensitivity = NAN, .fake_scale = -1, .fake_gain = -1};
     if (is(node, "Conv") || is(node, "Gemm") || is(node, "MatMul")) {
         describe_product(plan, node, l);
     } else if (is_any(node, element_ops)) {
@@ -289,7 +289,12 @@ static void find_bits(struct tsr_quant_plan *plan)
 void tsr_quant_plan_points(struct tsr_quant_plan *plan)
 {
     const struct tsr_graph *g = plan->g;
-    for (size_t v = 0; v < g->n_value; v++) plan->point[v].on = false, plan->point[v].same = (int32_t)v;
+    for (size_t v = 0; v < g->n_value; v++) {
+        struct tsr_quant_point *p = &plan->point[v];
+        p->on = false;
+        p->same = (int32_t)v;
+        p->fake_scale = p->fake_gain = -1;
+    }
     mark_products(plan);
     for (size_t i = g->n_node; i-- > 0;) { /* what moves elements, or means, to a quantised reader */
         const struct tsr_node *node = &g->node[i];

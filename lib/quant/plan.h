@@ -39,6 +39,7 @@ struct tsr_quant_layer { /* of a node */
     float *scale;
     float *bias_shift;   /* added to the bias: one for each output channel */
     double sensitivity;  /* measured for mixed precision; NaN: not measured */
+    int32_t fake_scale, fake_gain; /* values of the graph that tsr_quant_fake made; -1: none */
 };
 
 struct tsr_quant_point { /* of a value */
@@ -46,6 +47,7 @@ struct tsr_quant_point { /* of a value */
     int32_t same;        /* the value whose step it takes; its own id mostly */
     int bits;            /* the most that those who read it, or what shares its step, ask for */
     bool known;          /* step was set */
+    int32_t fake_scale, fake_gain; /* as in a layer */
     struct tsr_step step;
 };
 

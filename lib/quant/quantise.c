@@ -18,6 +18,7 @@ struct tsr_quantiser {
     struct tsr_observer observer;
     struct tsr_quant_keep keep;
     int64_t zeros, weights;
+    bool stepped; /* all points have their steps */
 };
 
 struct tsr_quantise_options tsr_quantise_defaults(enum tsr_grid grid)
@@ -78,12 +79,31 @@ static enum tsr_status measure(struct tsr_quantiser *q, const struct tsr_graph *
     return status;
 }
 
+static enum tsr_status find_steps(struct tsr_quantiser *q, struct tsr_error *err)
+{
+    if (!q->stepped) TSR_TRY(tsr_observer_steps(&q->observer, &q->plan, q->opt.calibrator, q->opt.percentile, err));
+    q->stepped = true;
+    return TSR_OK;
+}
+
+enum tsr_status tsr_quantiser_fake(struct tsr_quantiser *q, struct tsr_graph **fake, struct tsr_error *err)
+{
+    *fake = NULL;
+    TSR_TRY(find_steps(q, err));
+    return tsr_quant_fake(&q->plan, fake, err);
+}
+
+enum tsr_status tsr_quantiser_take(struct tsr_quantiser *q, const struct tsr_graph *fake, struct tsr_error *err)
+{
+    return tsr_quant_take(&q->plan, q->g, fake, err);
+}
+
 enum tsr_status tsr_quantiser_finish(struct tsr_quantiser *q, struct tsr_graph **out, struct tsr_quantise_report *report,
                                      struct tsr_error *err)
 {
     *report = (struct tsr_quantise_report){.samples = q->observer.rows, .kl = NAN, .zeros = q->zeros, .weights = q->weights};
     *out = NULL;
-    TSR_TRY(tsr_observer_steps(&q->observer, &q->plan, q->opt.calibrator, q->opt.percentile, err));
+    TSR_TRY(find_steps(q, err));
     const enum tsr_grid grid = q->opt.grid;
     if (grid == TSR_GRID_F16 || grid == TSR_GRID_BF16)
         TSR_TRY(tsr_quant_half(q->g, grid == TSR_GRID_F16 ? TSR_F16 : TSR_BF16, out, err));

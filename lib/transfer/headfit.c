@@ -75,7 +75,7 @@ enum tsr_status tsr_headfit(struct tsr_graph *g, const struct tsr_head *head, st
 {
     *kept = false;
     int64_t d = head->d, c = head->classes, w = d + 1;
-    if (head->bias < 0 || problem->held == 0 || tsr_tensor_count(&g->value[head->bias].init) != c) return TSR_OK;
+    if (!head->plain || head->bias < 0 || problem->held == 0 || tsr_tensor_count(&g->value[head->bias].init) != c) return TSR_OK;
     float *weight = g->value[head->weight].init.data, *bias = g->value[head->bias].init.data;
     size_t nw = (size_t)(d * c) * sizeof *weight, nb = (size_t)c * sizeof *bias;
     struct normal q = {.d = d, .c = c, .g = tsr_calloc((size_t)(w * w), sizeof *q.g),

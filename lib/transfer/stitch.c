@@ -84,6 +84,8 @@ enum tsr_status tsr_stitch(const struct tsr_graph *g, const struct tsr_tokens *t
     if (tokens->rank == 0)
         return tsr_fail(err, TSR_E_MISMATCH, "the stream carries no hub tokens; extract with --mode a or both");
     TSR_TRY(tsr_graph_head(g, &head, err));
+    if (!head.plain)
+        return tsr_fail(err, TSR_E_UNSUPPORTED, "the receiver's last layer is quantised; stitch to the float model");
     enum tsr_status status;
     TSR_GO(status, done, tsr_lesson_init(&l, tokens, refs, key, 0, false, 0, err));
     TSR_GO(status, done, own_features(g, &head, &l, pool, &a, &which, &held, err));
