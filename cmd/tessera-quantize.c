@@ -4,11 +4,11 @@
 #include <math.h>
 
 static struct {
-    const char *model, *prune;
+    const char *model, *prune, *budget;
     struct tsr_strings refs, exclude;
     int64_t block;
     double percentile;
-    int to, calibrator, target;
+    int to, calibrator, target, rounding, correct, equalise;
 } set = {.to = -1, .calibrator = TSR_CALIBRATE_MSE, .block = 32, .percentile = 99.99};
 
 static const enum tsr_dtype types[] = {TSR_F32, TSR_F16, TSR_BF16, TSR_I8, TSR_I4}; /* the first of the grids */
@@ -22,6 +22,10 @@ static const struct tsr_option options[] = {
     TSR_CHOICE(0, "target", "RUNTIME", &set.target, tsr_quant_target_names, "whose conventions to follow (default: ort)"),
     TSR_INT(0, "block", "N", &set.block, 16, 65536, "weights of 4 bits that share a scale (default: 32)"),
     TSR_STRING(0, "prune", "P", &set.prune, "first set this fraction of the weights to zero, or all but N of M in a row (N:M)"),
+    TSR_CHOICE(0, "rounding", "WAY", &set.rounding, tsr_quant_rounding_names, "of weights of 4 bits: learned from the samples (default), or nearest"),
+    TSR_CHOICE(0, "correct-bias", "WHEN", &set.correct, tsr_quant_choice_names, "shift biases by the mean error, where that helps (default: auto)"),
+    TSR_CHOICE(0, "equalise", "WHEN", &set.equalise, tsr_quant_choice_names, "even out channels between layers, where that helps (default: auto)"),
+    TSR_STRING(0, "budget", "KL", &set.budget, "keep the most sensitive layers in more bits until the outputs diverge less: 'kl<=0.01'"),
     TSR_LIST(0, "exclude", "NODE", &set.exclude, "leave this node in float (repeatable)"),
 };
 
@@ -127,6 +131,7 @@ static enum tsr_status tell_nodes(struct tsr_cli *cli, const struct tsr_quant_pl
         if (status == TSR_OK) status = tsr_json_set_string(line, "op", node->op_type, err);
         if (status == TSR_OK) status = tsr_json_set_int(line, "weight_bits", tsr_quant_layer_bits(l), err);
         if (status == TSR_OK) status = tsr_json_set_int(line, "activation_bits", l->activation_bits, err);
+        if (status == TSR_OK && isfinite(l->sensitivity)) status = tsr_json_set_number(line, "sensitivity", l->sensitivity, err);
         if (status == TSR_OK && l->why != NULL) status = tsr_json_set_string(line, "why", l->why, err);
         if (status == TSR_OK) status = tsr_cli_report(cli, line, err);
         tsr_json_free(line);
@@ -138,8 +143,11 @@ static enum tsr_status tell_nodes(struct tsr_cli *cli, const struct tsr_quant_pl
 static enum tsr_status tell_model(struct tsr_cli *cli, const struct tsr_quantise_report *r, struct tsr_error *err)
 {
     struct tsr_json *line;
-    tsr_cli_note(cli, "%d nodes on the grid, %d left in float, %lld samples, divergence of the outputs %.3g nats", r->quantised,
-                 r->left, (long long)r->samples, r->kl);
+    if (r->quantised + r->left > 0)
+        tsr_cli_note(cli, "%d nodes on the grid, %d left in float, %lld samples", r->quantised, r->left, (long long)r->samples);
+    if (isfinite(r->kl))
+        tsr_cli_note(cli, "divergence of the outputs %.3g nats, %.3g before it was refined%s%s%s", r->kl, r->kl_nearest,
+                     r->pairs > 0 ? "; channels equalised" : "", r->rounded ? "; rounding learned" : "", r->shifted ? "; biases corrected" : "");
     TSR_TRY(tsr_json_object(&line, err));
     enum tsr_status status = tsr_json_set_string(line, "schema", "tessera-quantize.model/1", err);
     if (status == TSR_OK) status = tsr_json_set_string(line, "grid", tsr_grid_names[set.to], err);
@@ -149,6 +157,10 @@ static enum tsr_status tell_model(struct tsr_cli *cli, const struct tsr_quantise
     if (status == TSR_OK && r->weights > 0) status = tsr_json_set_int(line, "zeros", r->zeros, err);
     if (status == TSR_OK && r->weights > 0) status = tsr_json_set_int(line, "weights", r->weights, err);
     if (status == TSR_OK && isfinite(r->kl)) status = tsr_json_set_number(line, "kl", r->kl, err);
+    if (status == TSR_OK && isfinite(r->kl)) status = tsr_json_set_number(line, "kl_nearest", r->kl_nearest, err);
+    if (status == TSR_OK) status = tsr_json_set_int(line, "equalised", r->pairs, err);
+    if (status == TSR_OK) status = tsr_json_set_bool(line, "rounded", r->rounded, err);
+    if (status == TSR_OK) status = tsr_json_set_bool(line, "bias_corrected", r->shifted, err);
     if (status == TSR_OK) status = tsr_cli_report(cli, line, err);
     tsr_json_free(line);
     return status;
@@ -168,6 +180,10 @@ static enum tsr_status quantise_model(struct tsr_cli *cli, struct tsr_error *err
     o.exclude = set.exclude.item, o.n_exclude = set.exclude.n;
     o.pool = cli->pool;
     o.seed = (uint64_t)cli->seed;
+    o.rounding = (enum tsr_quant_rounding)set.rounding;
+    o.correct_bias = (enum tsr_quant_choice)set.correct;
+    o.equalise = (enum tsr_quant_choice)set.equalise;
+    if (set.budget != NULL) TSR_TRY(tsr_quant_budget_parse(set.budget, &o.budget, err));
     if (set.prune != NULL) TSR_TRY(tsr_prune_parse(set.prune, &o.prune, err));
     enum tsr_status status;
     TSR_GO(status, done, tsr_onnx_load(set.model, &g, err));
@@ -205,7 +221,7 @@ static enum tsr_status requantise(struct tsr_cli *cli, struct tsr_error *err)
 
 static enum tsr_status run(struct tsr_cli *cli, struct tsr_error *err)
 {
-    static const char *const models_only[] = {"refs", "calibrate", "percentile", "target", "block", "prune", "exclude"};
+    static const char *const models_only[] = {"refs", "calibrate", "percentile", "target", "block", "prune", "rounding", "correct-bias", "equalise", "budget", "exclude"};
     if (set.to < 0) return tsr_fail(err, TSR_E_USAGE, "option '--to' is required: f32, f16, bf16, int8, int4, w4a8 or w4a4");
     if (set.model != NULL) return quantise_model(cli, err);
     for (size_t i = 0; i < TSR_LENGTH(models_only); i++)

@@ -6,7 +6,7 @@
 #include "base/rng.h"
 #include "quant/measure.h"
 
-#define TSR_QUANT_KEEP_ROWS 256
+#define TSR_QUANT_KEEP_ROWS 512
 #define TSR_QUANT_KEEP_BYTES ((size_t)32 << 20)
 
 struct tsr_quant_keep {

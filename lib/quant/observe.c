@@ -68,7 +68,10 @@ enum tsr_status tsr_observer_block(struct tsr_observer *o, const struct tsr_tens
         if (x[k].shape.rank < 1 || x[k].shape.dim[0] != rows)
             return tsr_fail(err, TSR_E_MISMATCH, "input '%s' has another number of samples than the first input",
                             o->g->value[o->g->input[k]].name);
-    if (rows == 0) return TSR_OK;
+    if (rows == 0 || o->n == 0) {
+        o->rows += rows;
+        return TSR_OK;
+    }
     if (o->batch == 0) {
         TSR_TRY(tsr_batch_choose(o->session, o->g, x, n_inputs, o->value, o->n, &o->batch, err));
         TSR_TRY(check_types(o, err));
@@ -93,7 +96,8 @@ enum tsr_status tsr_observer_steps(const struct tsr_observer *o, struct tsr_quan
     if (all == NULL) return tsr_nomem(err, sizeof *all);
     enum tsr_status status = TSR_OK;
     for (size_t v = 0; v < g->n_value && status == TSR_OK; v++) {
-        if (!plan->point[v].on || plan->point[v].same != (int32_t)v) continue;
+        const struct tsr_quant_point *have = &plan->point[v];
+        if (!have->on || have->same != (int32_t)v || (have->known && have->step.bits == have->bits)) continue;
         tsr_bins_init(all);
         for (size_t i = 0; i < o->n; i++)
             if (plan->point[o->value[i]].same == (int32_t)v) tsr_bins_merge(all, &o->seen[i]);

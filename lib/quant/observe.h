@@ -26,7 +26,7 @@ void tsr_observer_release(struct tsr_observer *o);
 enum tsr_status tsr_observer_block(struct tsr_observer *o, const struct tsr_tensor *x, size_t n_inputs,
                                    struct tsr_error *err) TSR_MUST_USE;
 
-/* Sets the steps of all points of the plan from what was seen. TSR_E_MISMATCH: nothing was seen.
+/* Sets the steps of all points of the plan that have none for their bits, from what was seen. TSR_E_MISMATCH: nothing was seen.
  * TSR_E_NUMERIC: a tensor held a NaN or an infinity; it is named. */
 enum tsr_status tsr_observer_steps(const struct tsr_observer *o, struct tsr_quant_plan *plan, int calibrator,
                                    double percentile, struct tsr_error *err) TSR_MUST_USE;

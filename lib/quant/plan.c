@@ -201,6 +201,45 @@ void tsr_quant_plan_release(struct tsr_quant_plan *plan)
     memset(plan, 0, sizeof *plan);
 }
 
+/* n elements of `from`, where it is not NULL. */
+static void *duplicate(const void *from, size_t n, size_t size, bool *ok)
+{
+    void *p = from != NULL ? tsr_memdup(from, n * size) : NULL;
+    if (from != NULL && p == NULL) *ok = false;
+    return p;
+}
+
+static void copy_layer(const struct tsr_graph *g, size_t node, struct tsr_quant_layer *to, const struct tsr_quant_layer *from, bool *ok)
+{
+    *to = *from;
+    to->rounded = NULL;
+    to->scale = to->bias_shift = NULL;
+    if (from->weight >= 0) {
+        const struct tsr_tensor *w = &g->value[g->node[node].in[from->weight]].init;
+        if (from->rounded != NULL) to->rounded = duplicate(from->rounded, (size_t)tsr_tensor_count(w), 1, ok);
+        if (from->scale != NULL) {
+            const struct tsr_shape s = tsr_weight_scale_shape(&w->shape, &from->grid);
+            to->scale = duplicate(from->scale, (size_t)tsr_shape_count(&s), sizeof *to->scale, ok);
+        }
+    }
+    if (from->bias_shift != NULL) to->bias_shift = duplicate(from->bias_shift, (size_t)from->n_shift, sizeof *to->bias_shift, ok);
+}
+
+enum tsr_status tsr_quant_plan_copy(struct tsr_quant_plan *to, const struct tsr_quant_plan *from, struct tsr_error *err)
+{
+    const struct tsr_graph *g = from->g;
+    bool ok = true;
+    *to = *from;
+    to->layer = tsr_calloc(g->n_node + 1, sizeof *to->layer);
+    to->point = duplicate(from->point, g->n_value + 1, sizeof *to->point, &ok);
+    to->reads = duplicate(from->reads, g->n_value + 1, sizeof *to->reads, &ok);
+    to->reader = duplicate(from->reader, g->n_value + 1, sizeof *to->reader, &ok);
+    for (size_t i = 0; to->layer != NULL && i < g->n_node; i++) copy_layer(g, i, &to->layer[i], &from->layer[i], &ok);
+    if (to->layer != NULL && ok) return TSR_OK;
+    tsr_quant_plan_release(to);
+    return tsr_nomem(err, g->n_node * sizeof *to->layer);
+}
+
 /* ---- points --------------------------------------------------------------------------------- */
 
 /* Relu, or a Clip that begins at 0: the range of what follows can do its work. */

@@ -37,7 +37,8 @@ struct tsr_quant_layer { /* of a node */
     /* What learned rounding, bias correction and fine-tuning leave here; NULL: nearest, none. */
     int8_t *rounded;     /* elements of the weights as they are stored in the model before */
     float *scale;
-    float *bias_shift;   /* added to the bias: one for each output channel */
+    float *bias_shift;   /* added to the bias: n_shift of them, one for each output channel */
+    int64_t n_shift;
     double sensitivity;  /* measured for mixed precision; NaN: not measured */
     int32_t fake_scale, fake_gain; /* values of the graph that tsr_quant_fake made; -1: none */
 };
@@ -67,6 +68,8 @@ enum tsr_status tsr_quant_plan_init(struct tsr_quant_plan *plan, const struct ts
                                     enum tsr_quant_target target, int64_t block, const char *const *exclude,
                                     size_t n_exclude, struct tsr_error *err) TSR_MUST_USE;
 void tsr_quant_plan_release(struct tsr_quant_plan *plan);
+/* A plan of its own over the same graph. */
+enum tsr_status tsr_quant_plan_copy(struct tsr_quant_plan *to, const struct tsr_quant_plan *from, struct tsr_error *err) TSR_MUST_USE;
 
 /* Finds the points anew after layers were switched on or off or given other bits. */
 void tsr_quant_plan_points(struct tsr_quant_plan *plan);

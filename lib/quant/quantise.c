@@ -1,14 +1,21 @@
 #include "quant/quantise.h"
 
 #include "base/mem.h"
+#include "graph/copy.h"
+#include "quant/budget.h"
+#include "quant/equalise.h"
 #include "quant/half.h"
 #include "quant/keep.h"
 #include "quant/measure.h"
 #include "quant/observe.h"
 #include "quant/prepare.h"
 #include "quant/rewrite.h"
+#include "quant/rounding.h"
 
 #include <math.h>
+
+const char *const tsr_quant_choice_names[] = {"auto", "no", NULL};
+const char *const tsr_quant_rounding_names[] = {"learned", "nearest", NULL};
 
 struct tsr_quantiser {
     const struct tsr_graph *model;
@@ -19,6 +26,7 @@ struct tsr_quantiser {
     struct tsr_quant_keep keep;
     int64_t zeros, weights;
     bool stepped; /* all points have their steps */
+    bool taken;   /* what was taught is in the plan */
 };
 
 struct tsr_quantise_options tsr_quantise_defaults(enum tsr_grid grid)
@@ -57,26 +65,16 @@ void tsr_quantiser_free(struct tsr_quantiser *q)
     tsr_free(q);
 }
 
-bool tsr_quantiser_wants_samples(const struct tsr_quantiser *q) { return q->observer.n > 0; }
+bool tsr_quantiser_wants_samples(const struct tsr_quantiser *q)
+{
+    const bool four = tsr_grid_weight_bits(q->opt.grid) == 4;
+    return q->observer.n > 0 || (four && q->opt.rounding == TSR_ROUND_LEARNED) || (tsr_grid_weight_bits(q->opt.grid) <= 8 && q->opt.budget.kl > 0);
+}
 
 enum tsr_status tsr_quantiser_block(struct tsr_quantiser *q, const struct tsr_tensor *x, size_t n_inputs, struct tsr_error *err)
 {
     TSR_TRY(tsr_observer_block(&q->observer, x, n_inputs, err));
     return tsr_quant_keep_add(&q->keep, x, n_inputs, err);
-}
-
-static enum tsr_status measure(struct tsr_quantiser *q, const struct tsr_graph *made, double *kl, struct tsr_error *err)
-{
-    struct tsr_quant_outputs a = {0}, b = {0};
-    const struct tsr_quant_samples *s = &q->keep.samples;
-    *kl = NAN;
-    if (s->rows == 0) return TSR_OK;
-    enum tsr_status status = tsr_quant_run(q->model, s, 0, s->rows, q->opt.pool, &a, err);
-    if (status == TSR_OK) status = tsr_quant_run(made, s, 0, s->rows, q->opt.pool, &b, err);
-    if (status == TSR_OK) *kl = tsr_quant_divergence(&a, &b);
-    tsr_free(a.z);
-    tsr_free(b.z);
-    return status;
 }
 
 static enum tsr_status find_steps(struct tsr_quantiser *q, struct tsr_error *err)
@@ -95,31 +93,106 @@ enum tsr_status tsr_quantiser_fake(struct tsr_quantiser *q, struct tsr_graph **f
 
 enum tsr_status tsr_quantiser_take(struct tsr_quantiser *q, const struct tsr_graph *fake, struct tsr_error *err)
 {
+    q->taken = true;
     return tsr_quant_take(&q->plan, q->g, fake, err);
+}
+
+/* Watches the samples kept anew: the graph has other ranges now. */
+static enum tsr_status reobserve(struct tsr_quantiser *q, const struct tsr_quant_judge *j, struct tsr_error *err)
+{
+    struct tsr_tensor x[TSR_QUANT_INPUTS];
+    for (size_t k = 0; k < j->samples->n_inputs; k++) x[k] = tsr_quant_slice(j->samples, k, 0, j->learn);
+    tsr_observer_release(&q->observer);
+    TSR_TRY(tsr_observer_init(&q->observer, &q->plan, q->opt.pool, err));
+    return tsr_observer_block(&q->observer, x, j->samples->n_inputs, err);
+}
+
+/* ---- refinements: each stays where the outputs on the samples held back are nearer with it -- */
+
+static enum tsr_status equalise(struct tsr_quantiser *q, const struct tsr_quant_judge *j, struct tsr_quantise_report *r, struct tsr_error *err)
+{
+    struct tsr_graph *g;
+    struct tsr_quant_plan plan;
+    double kl;
+    int pairs;
+    TSR_TRY(tsr_graph_copy(q->g, &g, err));
+    enum tsr_status status = tsr_quant_equalise(g, &pairs, err);
+    if (status != TSR_OK || pairs == 0) {
+        tsr_graph_free(g);
+        return status;
+    }
+    status = tsr_quant_replan(j, &q->plan, g, &q->opt, &plan, err);
+    if (status == TSR_OK) {
+        status = tsr_quant_try(j, &plan, NULL, &kl, err);
+        if (status == TSR_OK && kl < 0.9 * r->kl) { /* by more than chance */
+            tsr_quant_plan_release(&q->plan);
+            tsr_graph_free(q->g);
+            q->plan = plan, q->g = g;
+            r->kl = kl, r->pairs = pairs;
+            return TSR_OK;
+        }
+        tsr_quant_plan_release(&plan);
+    }
+    tsr_graph_free(g);
+    return status;
+}
+
+static enum tsr_status learn(struct tsr_quantiser *q, const struct tsr_quant_judge *j, bool round, double *best, bool *kept,
+                             struct tsr_error *err)
+{
+    double kl;
+    TSR_TRY(tsr_quant_learn(&q->plan, j->samples, j->learn, round, !round, q->opt.pool, err));
+    TSR_TRY(tsr_quant_try(j, &q->plan, NULL, &kl, err));
+    *kept = kl < *best;
+    if (*kept) *best = kl;
+    else tsr_quant_forget(&q->plan, round, !round);
+    return TSR_OK;
+}
+
+static enum tsr_status refine(struct tsr_quantiser *q, const struct tsr_quant_judge *j, struct tsr_quantise_report *r, struct tsr_error *err)
+{
+    const bool four = tsr_grid_weight_bits(q->opt.grid) == 4;
+    TSR_TRY(tsr_quant_try(j, &q->plan, NULL, &r->kl_nearest, err));
+    r->kl = r->kl_nearest;
+    if (q->taken) return TSR_OK; /* teaching has had the last word on weights and biases */
+    if (q->opt.equalise == TSR_QUANT_AUTO) TSR_TRY(equalise(q, j, r, err));
+    if (four && q->opt.rounding == TSR_ROUND_LEARNED) TSR_TRY(learn(q, j, true, &r->kl, &r->rounded, err));
+    if (q->opt.correct_bias == TSR_QUANT_AUTO) TSR_TRY(learn(q, j, false, &r->kl, &r->shifted, err));
+    if (q->opt.budget.kl > 0 && r->pairs > 0) /* the observer has seen the graph before it was equalised */
+        TSR_TRY(reobserve(q, j, err));
+    return q->opt.budget.kl > 0 ? tsr_quant_fit_budget(j, &q->observer, &q->plan, &q->opt, &r->kl, err) : TSR_OK;
+}
+
+static void count_nodes(const struct tsr_quant_plan *plan, struct tsr_quantise_report *r)
+{
+    for (size_t i = 0; i < plan->g->n_node; i++) {
+        const struct tsr_quant_layer *l = &plan->layer[i];
+        bool on = l->on && (l->role == TSR_ROLE_PRODUCT || l->role == TSR_ROLE_STORED || l->role == TSR_ROLE_LOOKUP);
+        if (on) r->quantised++;
+        else if (l->why != NULL) r->left++;
+    }
+}
+
+static enum tsr_status on_integers(struct tsr_quantiser *q, const struct tsr_quant_judge *j, struct tsr_graph **out,
+                                   struct tsr_quantise_report *report, struct tsr_error *err)
+{
+    TSR_TRY(find_steps(q, err));
+    if (j->n > 0) TSR_TRY(refine(q, j, report, err));
+    count_nodes(&q->plan, report);
+    return tsr_quant_rewrite(&q->plan, out, err);
 }
 
 enum tsr_status tsr_quantiser_finish(struct tsr_quantiser *q, struct tsr_graph **out, struct tsr_quantise_report *report,
                                      struct tsr_error *err)
 {
-    *report = (struct tsr_quantise_report){.samples = q->observer.rows, .kl = NAN, .zeros = q->zeros, .weights = q->weights};
-    *out = NULL;
-    TSR_TRY(find_steps(q, err));
     const enum tsr_grid grid = q->opt.grid;
-    if (grid == TSR_GRID_F16 || grid == TSR_GRID_BF16)
-        TSR_TRY(tsr_quant_half(q->g, grid == TSR_GRID_F16 ? TSR_F16 : TSR_BF16, out, err));
-    else
-        TSR_TRY(tsr_quant_rewrite(&q->plan, out, err));
-    for (size_t i = 0; i < q->g->n_node; i++) {
-        const struct tsr_quant_layer *l = &q->plan.layer[i];
-        bool on = l->on && (l->role == TSR_ROLE_PRODUCT || l->role == TSR_ROLE_STORED || l->role == TSR_ROLE_LOOKUP);
-        if (on) report->quantised++;
-        else if (l->why != NULL) report->left++;
-    }
-    enum tsr_status status = measure(q, *out, &report->kl, err);
-    if (status != TSR_OK) {
-        tsr_graph_free(*out);
-        *out = NULL;
-    }
+    struct tsr_quant_judge j;
+    *report = (struct tsr_quantise_report){.samples = q->observer.rows, .kl = NAN, .kl_nearest = NAN, .zeros = q->zeros, .weights = q->weights};
+    *out = NULL;
+    if (grid == TSR_GRID_F16 || grid == TSR_GRID_BF16) return tsr_quant_half(q->g, grid == TSR_GRID_F16 ? TSR_F16 : TSR_BF16, out, err);
+    TSR_TRY(tsr_quant_judge_init(&j, q->model, &q->keep.samples, q->opt.pool, err));
+    enum tsr_status status = on_integers(q, &j, out, report, err);
+    tsr_quant_judge_release(&j);
     return status;
 }
 

@@ -13,6 +13,17 @@
 #include "quant/plan.h"
 #include "quant/prune.h"
 
+/* What the outputs may diverge by: see quant/budget.h. */
+struct tsr_quant_budget {
+    double kl; /* mean divergence in nats; 0: no budget */
+};
+
+/* Whether a refinement is used: where it makes the outputs on samples held back better, or never. */
+enum tsr_quant_choice { TSR_QUANT_AUTO, TSR_QUANT_NO };
+extern const char *const tsr_quant_choice_names[]; /* "auto", "no", NULL */
+enum tsr_quant_rounding { TSR_ROUND_LEARNED, TSR_ROUND_NEAREST };
+extern const char *const tsr_quant_rounding_names[]; /* "learned", "nearest", NULL */
+
 struct tsr_quantise_options {
     enum tsr_grid grid;
     enum tsr_quant_target target;
@@ -21,6 +32,9 @@ struct tsr_quantise_options {
     int64_t block;               /* weights of 4 bits: elements that share a scale, >= 16 */
     const char *const *exclude;  /* names of nodes that stay float */
     size_t n_exclude;
+    enum tsr_quant_rounding rounding;  /* of weights of 4 bits */
+    enum tsr_quant_choice correct_bias, equalise;
+    struct tsr_quant_budget budget;
     struct tsr_prune prune;      /* before all else; zero: nothing is pruned */
     struct tsr_pool *pool;
     uint64_t seed;               /* of which samples are kept */
@@ -30,7 +44,10 @@ struct tsr_quantise_options tsr_quantise_defaults(enum tsr_grid grid);
 struct tsr_quantise_report {
     int64_t samples;     /* seen */
     int quantised, left; /* nodes with weights, or products: on the grid, and not */
-    double kl;           /* of the outputs on the samples kept; NaN: none were */
+    double kl;           /* of the outputs on the samples held back; NaN: none were kept */
+    double kl_nearest;   /* before any refinement */
+    int pairs;           /* of layers that were equalised */
+    bool rounded, shifted; /* learned rounding and corrected biases were kept */
     int64_t zeros, weights; /* where it was pruned */
 };
 
@@ -40,7 +57,7 @@ struct tsr_quantiser;
 enum tsr_status tsr_quantiser_new(const struct tsr_graph *g, const struct tsr_quantise_options *options,
                                   struct tsr_quantiser **out, struct tsr_error *err) TSR_MUST_USE;
 void tsr_quantiser_free(struct tsr_quantiser *q);
-/* Whether samples are needed at all: not for weights alone. */
+/* Whether samples are needed at all: not for weights alone that are rounded to nearest. */
 bool tsr_quantiser_wants_samples(const struct tsr_quantiser *q);
 /* x[k] is [m, ...] for the model's input k. */
 enum tsr_status tsr_quantiser_block(struct tsr_quantiser *q, const struct tsr_tensor *x, size_t n_inputs,
