@@ -1,19 +1,25 @@
-/* tessera-drift - how far candidates have moved from a reference, and whether that is allowed. */
-#include "shared/cli.h"
+/* tessera-drift - how far candidates have moved from a reference, and whether that is allowed; or how
+ * far a model would move. */
+#include "shared/foresee.h"
 
 #include <string.h>
 
 static struct {
-    struct tsr_strings gates, pairs, also;
-    const char *labels;
+    struct tsr_strings gates, pairs, also, refs, grids;
+    const char *labels, *model;
     double confidence;
-    int64_t top_k, memory;
-    bool views, common, json, junit, tap, html;
+    int64_t top_k, memory, on;
+    bool views, common, json, junit, tap, html, predict;
 } set = {.confidence = 0.99, .top_k = 5, .memory = (int64_t)1 << 30};
 
 static const struct tsr_option options[] = {
     TSR_LIST('g', "gate", "GATE", &set.gates, "demand STATISTIC>=NUMBER or <=, of a layer as layer:NAME.STATISTIC (repeatable)"),
     TSR_DOUBLE(0, "confidence", "P", &set.confidence, 0.5, 0.999999, "that all gates together are judged right (default: 0.99)"),
+    TSR_FLAG(0, "predict", &set.predict, "predict what grids will do to a model: -m MODEL -r FILE < TOKENS"),
+    TSR_STRING('m', "model", "FILE", &set.model, "the model that --predict is about, an ONNX model in float"),
+    TSR_LIST('r', "refs", "FILE", &set.refs, "samples that --predict tries it on, of the teacher's reference set (repeatable)"),
+    TSR_LIST(0, "grid", "GRID", &set.grids, "a grid for --predict: f16, bf16, int8, int4, w4a8, w4a4 (repeatable; default: f16, int8 and int4)"),
+    TSR_INT(0, "on", "N", &set.on, 1, 1000000000, "samples that a prediction will be checked on (default: as many as --refs has)"),
     TSR_STRING('y', "labels", "FILE", &set.labels, "true classes of the reference's samples, in its order"),
     TSR_FLAG(0, "views", &set.views, "compare rows of views, too, not those of the samples alone"),
     TSR_FLAG(0, "common", &set.common, "compare the samples that both hold, where one lacks some of the other's"),
@@ -168,9 +174,34 @@ static enum tsr_status report(struct tsr_cli *cli, const struct work *w, struct 
     return TSR_OK;
 }
 
+/* Options that belong to the other job. */
+static enum tsr_status check_job(const struct tsr_cli *cli, struct tsr_error *err)
+{
+    static const char *const compare_only[] = {"gate", "views", "common", "pair", "top-k", "memory", "junit", "tap", "html", "also"};
+    static const char *const predict_only[] = {"model", "refs", "grid", "on"};
+    for (size_t i = 0; set.predict && i < TSR_LENGTH(compare_only); i++)
+        if (tsr_cli_given(cli, compare_only[i]))
+            return tsr_fail(err, TSR_E_USAGE, "option '--%s' does not go with --predict", compare_only[i]);
+    for (size_t i = 0; !set.predict && i < TSR_LENGTH(predict_only); i++)
+        if (tsr_cli_given(cli, predict_only[i]))
+            return tsr_fail(err, TSR_E_USAGE, "option '--%s' goes with --predict", predict_only[i]);
+    if (!set.predict && cli->argc < 2)
+        return tsr_fail(err, TSR_E_USAGE, "two operands or more are wanted: the reference and its candidates");
+    return TSR_OK;
+}
+
+static enum tsr_status predict(struct tsr_cli *cli, struct tsr_error *err)
+{
+    struct tsr_foresight f = {.model = set.model, .refs = set.refs, .grids = set.grids, .labels = set.labels, .on = set.on,
+                              .confidence = tsr_cli_given(cli, "confidence") ? set.confidence : 0.95, .json = set.json};
+    return tsr_cli_foresee(cli, &f, err);
+}
+
 static enum tsr_status run(struct tsr_cli *cli, struct tsr_error *err)
 {
     static struct work w;
+    TSR_TRY(check_job(cli, err));
+    if (set.predict) return predict(cli, err);
     TSR_TRY(check_formats(err));
     enum tsr_status status = parse_gates(&w, err);
     if (status == TSR_OK) status = compare(cli, &w, err);
@@ -186,11 +217,10 @@ static enum tsr_status run(struct tsr_cli *cli, struct tsr_error *err)
 static const struct tsr_program program = {
     .name = "tessera-drift",
     .purpose = "measure how far candidates moved from a reference, and judge it",
-    .usage = "[--gate GATE]... REFERENCE [NAME=]CANDIDATE...",
-    .takes = TSR_TAKES_ALL | TSR_TAKES_OUTPUT,
+    .usage = "[--gate GATE]... REFERENCE [NAME=]CANDIDATE...\n--predict -m MODEL -r FILE [TOKENS]",
+    .takes = TSR_TAKES_ALL | TSR_TAKES_OUTPUT | TSR_TAKES_THREADS | TSR_TAKES_SEED,
     .options = options,
     .n_options = TSR_LENGTH(options),
-    .min_operands = 2,
     .max_operands = -1,
     .run = run,
 };

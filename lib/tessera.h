@@ -16,6 +16,7 @@
 #include "drift/gaussian.h"
 #include "drift/histogram.h"
 #include "drift/measure.h"
+#include "drift/predict.h"
 #include "drift/ratio.h"
 #include "drift/report.h"
 #include "drift/target.h"

@@ -51,3 +51,7 @@ bench-merge: $(O)/tests/bench_merge
 bench-swarm:
 	+@$(MAKE) --no-print-directory bin tools
 	@BUILD=$(O) scripts/bench-swarm.sh
+#   make bench-drift   what tessera-drift --predict says against what is measured, networks by grids: scripts/bench-drift.sh
+.PHONY: bench-drift
+bench-drift: bin tools
+	@BUILD=$(O) scripts/bench-drift.sh

@@ -5,8 +5,10 @@ LIBDIR        ?= $(PREFIX)/lib
 INCLUDEDIR    ?= $(PREFIX)/include
 MANDIR        ?= $(PREFIX)/share/man
 COMPLETIONDIR ?= $(PREFIX)/share/bash-completion/completions
+TEMPLATEDIR   ?= $(PREFIX)/share/tessera
 
 HEADERS    := $(sort $(wildcard lib/*.h lib/*/*.h))
+TEMPLATES  := $(sort $(wildcard scripts/templates/*))
 MAN_SRC    := $(sort $(wildcard man/*.[1-8]))
 COMPLETION := $(O)/tessera.bash-completion
 PC         := $(O)/tessera.pc
@@ -23,7 +25,8 @@ $(PC): Makefile scripts/install.mk
 	    'Requires: $(PACKAGES)' 'Libs: -L$${libdir} -ltessera -lpthread -lm' 'Cflags: -I$${includedir}' > $@
 
 install: $(BIN) $(LIB) $(COMPLETION) $(PC)
-	$(INSTALL) -d $(DESTDIR)$(BINDIR) $(DESTDIR)$(LIBDIR)/pkgconfig $(DESTDIR)$(COMPLETIONDIR)
+	$(INSTALL) -d $(DESTDIR)$(BINDIR) $(DESTDIR)$(LIBDIR)/pkgconfig $(DESTDIR)$(COMPLETIONDIR) $(DESTDIR)$(TEMPLATEDIR)
+	$(INSTALL) -m 644 $(TEMPLATES) $(DESTDIR)$(TEMPLATEDIR)
 	$(INSTALL) -m 755 $(BIN) $(DESTDIR)$(BINDIR)
 	$(INSTALL) -m 644 $(LIB) $(DESTDIR)$(LIBDIR)
 	$(INSTALL) -m 644 $(PC) $(DESTDIR)$(LIBDIR)/pkgconfig
@@ -40,3 +43,4 @@ uninstall:
 	rm -f $(BIN:$(O)/bin/%=$(DESTDIR)$(COMPLETIONDIR)/%)
 	rm -f $(foreach m,$(MAN_SRC),$(DESTDIR)$(MANDIR)/man$(patsubst .%,%,$(suffix $(m)))/$(notdir $(m)))
 	rm -rf $(DESTDIR)$(INCLUDEDIR)/tessera
+	rm -f $(TEMPLATES:scripts/templates/%=$(DESTDIR)$(TEMPLATEDIR)/%)

@@ -5,10 +5,12 @@
 
 static struct {
     int64_t sample;
+    bool others;
 } set;
 
 static const struct tsr_option options[] = {
     TSR_INT('n', "sample", "N", &set.sample, 0, 1000000000, "only N rows drawn by chance, in order (default: 0, all of them)"),
+    TSR_FLAG(0, "others", &set.others, "the rows that --sample with the same seed leaves out"),
 };
 
 static enum tsr_status load_all(struct tsr_cli *cli, struct tsr_tensor *t, struct tsr_error *err)
@@ -49,10 +51,10 @@ static enum tsr_status write_rows(struct tsr_cli *cli, const struct tsr_tensor *
     struct tsr_npy_writer w;
     struct tsr_rng rng;
     tsr_rng_init(&rng, (uint64_t)cli->seed, 0);
-    TSR_TRY(tsr_npy_begin(&w, out, t[0].dtype, &row, left > 0 ? left : total, err));
+    TSR_TRY(tsr_npy_begin(&w, out, t[0].dtype, &row, left == 0 ? total : set.others ? total - left : left, err));
     for (int i = 0; i < cli->argc; i++)
         for (int64_t r = 0; r < t[i].shape.dim[0]; r++, at++)
-            if (wanted(&rng, at, total, &left)) TSR_TRY(tsr_npy_write(&w, (const uint8_t *)t[i].data + r * bytes, 1, err));
+            if (wanted(&rng, at, total, &left) != set.others) TSR_TRY(tsr_npy_write(&w, (const uint8_t *)t[i].data + r * bytes, 1, err));
     return tsr_npy_end(&w, err);
 }
 

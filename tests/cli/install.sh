@@ -17,6 +17,9 @@ for m in "$TESSERA_ROOT"/man/*.[1-8]; do
     test -f "$installed" || not_ok "${m##*/} is not installed"
     ! grep -n '@[A-Z]*@' "$installed" >&2 || not_ok "${m##*/} has places left to fill"
 done
+for t in "$TESSERA_ROOT"/scripts/templates/*; do
+    cmp -s "$t" "$dest/usr/share/tessera/${t##*/}" || not_ok "${t##*/} is not installed"
+done
 cat > three.c <<'END'
 #include <stdio.h>
 #include <tessera.h>

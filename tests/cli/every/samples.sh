@@ -15,7 +15,7 @@ variants() {
     tessera-extract) echo model foreign views ;;
     tessera-decode) echo teach stitch ;;
     tessera-merge) echo stream files partial from ;;
-    tessera-drift) echo text html gate pipe ;;
+    tessera-drift) echo text html gate pipe predict ;;
     tessera-quantize) echo stream model ;;
     tessera-inspect) echo view json check export salvage model ;;
     *) echo all ;;
@@ -50,6 +50,8 @@ sample() {
     tessera-drift-html) drifted && args="--html teacher.tsr int8.tsr student.tsr" files=student.tsr binary=no draws=no ;;
     tessera-drift-gate)
         drifted && args="--tap --gate kl<=1 --gate top1>=0.5 teacher.tsr int8.tsr" files=int8.tsr binary=no draws=no ;;
+    tessera-drift-predict)
+        token && args="--predict -m student.onnx -r ref.npy" input=teacher.tsr files="student.onnx ref.npy" binary=no draws=no ;;
     tessera-drift-pipe) drifted && args="--json teacher.tsr -" input=student.tsr files=teacher.tsr binary=no draws=no ;;
     tessera-quantize-stream) token && args="--to int8" input=teacher.tsr draws=no ;;
     tessera-quantize-model)
