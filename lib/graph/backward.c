@@ -76,6 +76,7 @@ static enum tsr_status backward_node(struct tsr_session *s, size_t i, struct tsr
     for (int k = 0; k < node->n_in; k++) {
         int32_t v = node->in[k];
         s->in[k] = v < 0 ? NULL : &s->value[v];
+        s->in_constant[k] = false;
         s->gin[k] = (struct tsr_tensor){0};
         s->want_gin[k] = v >= 0 && s->wants_grad[v] && is_real(s->value[v].dtype);
         any_in = any_in || s->want_gin[k];

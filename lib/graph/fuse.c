@@ -239,6 +239,16 @@ static void drop_dead(struct tsr_fuse *f)
     g->n_node = n;
 }
 
+/* Convolutions of floats, channels-last, with what can be done at their ends. */
+static enum tsr_status lay_out(struct tsr_fuse *f)
+{
+    TSR_TRY(tsr_fuse_layout(f));
+    TSR_TRY(tsr_fuse_shapes(f));
+    TSR_TRY(run_pass(f, tsr_fuse_residual));
+    TSR_TRY(run_pass(f, tsr_fuse_conv_activation));
+    return run_pass(f, tsr_fuse_margin);
+}
+
 static enum tsr_status rewrite(struct tsr_fuse *f, const struct tsr_graph *g, const int32_t *keep, size_t n_keep, bool export)
 {
     static tsr_fuse_pass *const passes[] = {tsr_fuse_integer,   tsr_fuse_table, tsr_fuse_layernorm, tsr_fuse_gelu,   tsr_fuse_attention,
@@ -255,7 +265,8 @@ static enum tsr_status rewrite(struct tsr_fuse *f, const struct tsr_graph *g, co
     TSR_TRY(tsr_fuse_fold(f));
     for (size_t i = 0; i < sizeof passes / sizeof *passes && !export; i++) TSR_TRY(run_pass(f, passes[i]));
     if (export) TSR_TRY(run_pass(f, tsr_fuse_batchnorm));
-    else TSR_TRY(tsr_fuse_layout(f));
+    else TSR_TRY(tsr_fuse_integer_layout(f));
+    if (!export && !f->training) TSR_TRY(lay_out(f));
     drop_dead(f);
     TSR_TRY(tsr_graph_finish(f->g, f->err));
     for (size_t v = 0; v < f->g->n_value; v++) f->g->value[v].trainable = v < g->n_value && g->value[v].trainable;
@@ -273,6 +284,7 @@ enum tsr_status tsr_graph_fuse(const struct tsr_graph *g, const int32_t *keep, s
     tsr_free(f.uses);
     tsr_free(f.reader);
     tsr_free(f.live);
+    tsr_free(f.shape);
     if (status == TSR_OK)
         *out = f.g;
     else

@@ -12,6 +12,8 @@ struct tsr_fuse {
     int32_t *reader;     /* per value: the last live node that reads it, or -1 */
     bool *live;          /* per node: something kept depends on it */
     size_t cap_keep, cap_uses, cap_reader, cap_live;
+    struct tsr_shape *shape; /* per value, of n_shape: what tsr_fuse_shapes found */
+    size_t n_shape;
     struct tsr_error *err;
 };
 
@@ -41,6 +43,11 @@ int tsr_fuse_rank(const struct tsr_fuse *f, int32_t v);
 /* Integers of attribute `name` or, where absent, of constant input i. NULL where neither is. Up to max into buf. */
 bool tsr_fuse_ints(const struct tsr_fuse *f, const struct tsr_node *node, const char *name, int i, int64_t *buf, int max, int *n);
 
+/* Finds the shapes that are known before any run, for tsr_fuse_alike. */
+enum tsr_status tsr_fuse_shapes(struct tsr_fuse *f) TSR_MUST_USE;
+/* The values have the same shape, whatever the batch. */
+bool tsr_fuse_alike(const struct tsr_fuse *f, int32_t a, int32_t b);
+
 /* Writes a new node, to be given attributes with tsr_graph_attr_*; commit puts it in the place of
  * `old`, whose first output it gives. */
 enum tsr_status tsr_fuse_begin(struct tsr_fuse *f, const char *op_type, const char *domain, int n_in, const int32_t *in,
@@ -55,9 +62,11 @@ enum tsr_status tsr_fuse_fold(struct tsr_fuse *f) TSR_MUST_USE;
 /* The passes: try to rewrite the pattern that ends at (or is anchored at) `node`; *done tells. */
 typedef enum tsr_status tsr_fuse_pass(struct tsr_fuse *f, const struct tsr_node *node, bool *done);
 tsr_fuse_pass tsr_fuse_integer, tsr_fuse_table;
-tsr_fuse_pass tsr_fuse_layernorm, tsr_fuse_gelu, tsr_fuse_attention, tsr_fuse_linear, tsr_fuse_relu, tsr_fuse_batchnorm, tsr_fuse_activation;
-
-/* Chooses where quantised images keep their channels last; after the passes. */
+tsr_fuse_pass tsr_fuse_layernorm, tsr_fuse_gelu, tsr_fuse_attention, tsr_fuse_linear, tsr_fuse_relu, tsr_fuse_batchnorm, tsr_fuse_activation,
+    tsr_fuse_residual, tsr_fuse_conv_activation, tsr_fuse_margin;
+/* Makes convolutions and what stands between them channels-last: the whole graph at once. */
 enum tsr_status tsr_fuse_layout(struct tsr_fuse *f) TSR_MUST_USE;
+/* Chooses where quantised images keep their channels last; after the passes. */
+enum tsr_status tsr_fuse_integer_layout(struct tsr_fuse *f) TSR_MUST_USE;
 
 #endif

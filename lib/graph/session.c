@@ -30,6 +30,8 @@ static void put_value(void *self, void *block, size_t bytes)
 /* What was folded outlives the session that made it. */
 static const struct tsr_allocator *values(const struct tsr_session *s) { return s->folding ? NULL : &s->alloc; }
 
+enum { STATES = 64 << 20 }; /* bytes that all nodes together may derive from their weights and keep */
+
 static void *zeroed(size_t n, size_t size, bool *ok)
 {
     void *p = tsr_calloc(n, size);
@@ -47,6 +49,7 @@ enum tsr_status tsr_session_new(const struct tsr_graph *g, const struct tsr_sess
     if (options != NULL) s->opt = *options;
     s->keep_params = s->opt.training;
     s->root = s;
+    s->spare = STATES;
     tsr_recycler_init(&s->recycler);
     s->recycler.limit = s->opt.max_bytes;
     s->alloc = (struct tsr_allocator){get_value, put_value, s};
@@ -283,6 +286,7 @@ void tsr_session_fill_ctx(struct tsr_session *s, size_t i, struct tsr_op_ctx *ct
         .saved = saved_of(s, i),
         .state = &s->node[i].state,
         .state_free = &s->node[i].state_free,
+        .spare = &s->spare,
         .pool = s->opt.pool,
         .alloc = s->g->node[i].op->flags & TSR_OP_DYNAMIC ? &s->alloc : &s->recycler.allocator,
         .session = s,

@@ -44,7 +44,9 @@ struct tsr_session {
     struct tsr_tensor *wide_in;
     const struct tsr_tensor **gout;
     struct tsr_tensor *out, *gin;
-    bool *want_out, *want_gin, *in_constant;
+    bool *want_out, *want_gin;
+    bool *in_constant; /* inputs that no run changes */
+    size_t spare;      /* bytes that node states may still take */
 };
 
 /* Runs one node whose inputs are there. While folding, nodes that are not constant, and those whose

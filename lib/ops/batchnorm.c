@@ -1,6 +1,6 @@
 /* batchnorm.c - BatchNormalization, with given statistics or with those of the batch; and
  * tessera.BatchNormalization, which graph/fuse.c makes of it and the activation that follows
- * (attribute `activation`: Relu or Gelu). There the gradient before the activation is computed
+ * (attribute `activation`: Relu or Gelu) or of one over channels-last tensors (`last`: 1). There the gradient before the activation is computed
  * where dX will be, from X again: neither the value nor the gradient between the two is stored. */
 #include "ops/families.h"
 #include "ops/arg.h"
@@ -101,9 +101,10 @@ static enum tsr_status bn_init(struct tsr_op_ctx *ctx, struct bn *v)
     v->act = activation_of(ctx->node);
     v->epsilon = (double)tsr_node_float(ctx->node, "epsilon", 1e-5F);
     v->batch = ctx->train_stats || (ctx->node->opset >= 14 && tsr_node_int(ctx->node, "training_mode", 0) != 0);
-    v->n = x->rank > 0 ? x->dim[0] : 1;
-    v->c = x->rank > 1 ? x->dim[1] : 1;
-    v->space = x->rank > 2 ? tsr_arg_span(x, 2, x->rank) : 1;
+    const bool last = ctx->node->domain[0] != '\0' && x->rank > 2 && tsr_node_int(ctx->node, "last", 0) != 0;
+    v->n = last ? tsr_arg_span(x, 0, x->rank - 1) : x->rank > 0 ? x->dim[0] : 1;
+    v->c = last ? x->dim[x->rank - 1] : x->rank > 1 ? x->dim[1] : 1;
+    v->space = !last && x->rank > 2 ? tsr_arg_span(x, 2, x->rank) : 1;
     /* Whole cache lines where channels are neighbours, a few channels where they are planes. */
     v->step = v->space == 1 ? CHANNELS : v->n * v->space > 4096 ? 1 : 8;
     v->x = ctx->in[0]->data;

@@ -17,15 +17,16 @@
     X(compare) \
     X(constant) \
     X(conv) \
+    X(conv_last) \
     X(crop) \
     X(cumprod) \
     X(deform) \
     X(det) \
     X(detection) \
     X(einsum) \
+    X(fake_quantize) \
     X(filterbank) \
     X(gated) \
-    X(fake_quantize) \
     X(gather) \
     X(grid) \
     X(linear) \
@@ -42,6 +43,7 @@
     X(norm) \
     X(pad) \
     X(pool) \
+    X(pool_last) \
     X(qlinear_binary) \
     X(qlinear_conv) \
     X(qlinear_map) \

@@ -28,6 +28,18 @@ void tsr_op_scratch_free(struct tsr_op_ctx *ctx, void *p, size_t bytes)
     else tsr_free(p);
 }
 
+void *tsr_op_keep(struct tsr_op_ctx *ctx, int i, size_t bytes)
+{
+    if (ctx->constant == NULL || !ctx->constant[i] || ctx->spare == NULL || bytes > *ctx->spare) return NULL;
+    void *p = tsr_aligned(bytes);
+    if (p == NULL) return NULL;
+    if (*ctx->state != NULL) (*ctx->state_free)(*ctx->state);
+    *ctx->state = p;
+    *ctx->state_free = tsr_free;
+    *ctx->spare -= bytes;
+    return p;
+}
+
 enum tsr_status tsr_op_save(struct tsr_op_ctx *ctx, int i, enum tsr_dtype dtype, const struct tsr_shape *shape)
 {
     if (i < 0 || i >= TSR_OP_MAX_SAVED)

@@ -37,6 +37,7 @@ struct tsr_op_ctx {
     struct tsr_tensor *saved; /* TSR_OP_MAX_SAVED tensors carried from forward to backward */
     void **state;             /* node-private, kept between runs (packed weights, ...) */
     void (**state_free)(void *);
+    size_t *spare;            /* bytes that the states of all nodes may still take; NULL: none */
 
     struct tsr_pool *pool;
     const struct tsr_allocator *alloc;
@@ -80,6 +81,10 @@ void tsr_op_set(struct tsr_op_ctx *ctx, int i, enum tsr_dtype dtype, const struc
  * `return tsr_nomem(ctx->err, bytes)`). 64-byte aligned. Release with tsr_op_scratch_free. */
 void *tsr_op_scratch(struct tsr_op_ctx *ctx, size_t bytes);
 void tsr_op_scratch_free(struct tsr_op_ctx *ctx, void *p, size_t bytes);
+/* Memory for what forward() derives from input i and can use in the next run, as *ctx->state; what was
+ * there is freed. NULL, and no state, where the input may change, where there is no room to spare or
+ * memory is short: then the operator derives it anew in every run. 64-byte aligned. */
+void *tsr_op_keep(struct tsr_op_ctx *ctx, int i, size_t bytes);
 /* Allocates saved[i], to be read back in backward(). */
 enum tsr_status tsr_op_save(struct tsr_op_ctx *ctx, int i, enum tsr_dtype dtype,
                             const struct tsr_shape *shape) TSR_MUST_USE;

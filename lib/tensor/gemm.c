@@ -24,7 +24,7 @@ const struct tsr_gemm_isa *const tsr_gemm_isas[] = {
 
 static _Atomic(const struct tsr_gemm_isa *) chosen;
 
-static const struct tsr_gemm_isa *kernels(void)
+const struct tsr_gemm_isa *tsr_gemm_chosen(void)
 {
     const struct tsr_gemm_isa *isa = atomic_load_explicit(&chosen, memory_order_relaxed);
     if (isa != NULL) return isa;
@@ -36,7 +36,7 @@ static const struct tsr_gemm_isa *kernels(void)
 
 const char *tsr_gemm_kernel_name(int i) { return tsr_gemm_isas[i] != NULL ? tsr_gemm_isas[i]->name : NULL; }
 bool tsr_gemm_kernel_runs(int i) { return tsr_gemm_isas[i]->runs(); }
-const char *tsr_gemm_kernel(void) { return kernels()->name; }
+const char *tsr_gemm_kernel(void) { return tsr_gemm_chosen()->name; }
 
 enum tsr_status tsr_gemm_use(const char *name, struct tsr_error *err)
 {
@@ -185,7 +185,7 @@ static void turned(const struct tsr_gemm_isa *isa, const struct tsr_gemm *g, con
 static void block(const struct tsr_gemm *g, const float *a, const float *b, float *c, int64_t i0, int64_t i1, int64_t j0,
                   int64_t j1)
 {
-    const struct tsr_gemm_isa *isa = kernels();
+    const struct tsr_gemm_isa *isa = tsr_gemm_chosen();
     /* Packing pays once A is used often and no longer stays in the cache. */
     if (j1 - j0 >= 192 && i1 - i0 >= 64 && g->k >= 64 && (i1 - i0) * g->k > 65536) blocked(isa, g, a, b, c, i0, i1, j0, j1);
     else if (g->ta && j1 - j0 <= FEW && i1 - i0 >= 48 && g->beta == 0 && (g->bias_n == NULL || g->bias_m == NULL))
@@ -259,5 +259,5 @@ void tsr_sgemm(bool ta, bool tb, int64_t m, int64_t n, int64_t k, float alpha, c
 
 void tsr_gemm_transpose(int64_t k, int64_t n, const float *from, int64_t fs, float *to, int64_t ts)
 {
-    kernels()->transpose(k, n, from, fs, to, ts);
+    tsr_gemm_chosen()->transpose(k, n, from, fs, to, ts);
 }

@@ -24,12 +24,19 @@ TARGET static inline __m256i lanes(int64_t n)
 #define MUL(a, b) _mm256_mul_ps(a, b)
 #define ADD(a, b) _mm256_add_ps(a, b)
 #define RELU(v) _mm256_max_ps(_mm256_setzero_ps(), v) /* the second operand where one is NaN */
+#define MAX(a, b) _mm256_max_ps(a, b) /* the second operand where one is NaN */
+#define MIN(a, b) _mm256_min_ps(a, b)
 #define B_LAST(p, n) LOAD(p)
 #define ROWS1 12
 #define ROWS2 6
 #define ROWS4 2
 #define ROWS8 1
+#define PANEL1 8
+#define PANEL2 6
+#define PANEL3 4
+#define PANEL4 3
 #include "tensor/gemm_tile.h"
+#include "tensor/panel_tile.h"
 
 TARGET static inline void transpose_4x8(const float *const row[8], int64_t p, float *to, int64_t ts)
 {
@@ -60,5 +67,5 @@ TARGET static void transpose(int64_t k, int64_t n, const float *from, int64_t fs
 static bool runs(void) { return __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma"); }
 
 const struct tsr_gemm_isa tsr_gemm_avx2 = {"avx2", runs, 8, 2, false, TILE_ROWS,
-                                           {TILE_LIST(rows), TILE_LIST(columns)}, transpose};
+                                           {TILE_LIST(rows), TILE_LIST(columns)}, transpose, PANEL_TILES};
 #endif

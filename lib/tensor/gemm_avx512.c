@@ -18,12 +18,19 @@
 #define MUL(a, b) _mm512_mul_ps(a, b)
 #define ADD(a, b) _mm512_add_ps(a, b)
 #define RELU(v) _mm512_max_ps(_mm512_setzero_ps(), v) /* the second operand where one is NaN */
+#define MAX(a, b) _mm512_max_ps(a, b) /* the second operand where one is NaN */
+#define MIN(a, b) _mm512_min_ps(a, b)
 #define B_LAST(p, n) LOAD_LAST(p, n)
 #define ROWS1 14
 #define ROWS2 14
 #define ROWS4 6
 #define ROWS8 3
+#define PANEL1 12
+#define PANEL2 12
+#define PANEL3 8
+#define PANEL4 6
 #include "tensor/gemm_tile.h"
+#include "tensor/panel_tile.h"
 
 /* Four columns of 16 rows: every register takes four elements of rows i, i + 4, i + 8, i + 12;
  * then a 4 x 4 transpose within the lanes puts the 16 rows side by side. */
@@ -64,5 +71,5 @@ static bool runs(void)
 }
 
 const struct tsr_gemm_isa tsr_gemm_avx512 = {"avx512",  runs,      16, 2, true, TILE_ROWS,
-                                             {TILE_LIST(rows), TILE_LIST(columns)}, transpose};
+                                             {TILE_LIST(rows), TILE_LIST(columns)}, transpose, PANEL_TILES};
 #endif

@@ -21,6 +21,18 @@ static inline vec relu(vec v)
     return v;
 }
 
+/* The larger, the smaller; b where one is NaN. */
+static inline vec larger(vec a, vec b)
+{
+    for (int i = 0; i < 4; i++) b[i] = a[i] > b[i] ? a[i] : b[i];
+    return b;
+}
+static inline vec smaller(vec a, vec b)
+{
+    for (int i = 0; i < 4; i++) b[i] = a[i] < b[i] ? a[i] : b[i];
+    return b;
+}
+
 #define TARGET
 #define V vec
 #define VL 4
@@ -34,15 +46,22 @@ static inline vec relu(vec v)
 #define MUL(a, b) ((a) * (b))
 #define ADD(a, b) ((a) + (b))
 #define RELU(v) relu(v)
+#define MAX(a, b) larger(a, b)
+#define MIN(a, b) smaller(a, b)
 #define B_LAST(p, n) LOAD(p)
 #define ROWS1 6
 #define ROWS2 6
 #define ROWS4 2
 #define ROWS8 1
 #include "tensor/gemm_portable.h"
+#define PANEL1 6
+#define PANEL2 4
+#define PANEL3 3
+#define PANEL4 2
 #include "tensor/gemm_tile.h"
+#include "tensor/panel_tile.h"
 
 static bool runs(void) { return true; }
 
 const struct tsr_gemm_isa tsr_gemm_portable = {"portable", runs, 4, 2, false, TILE_ROWS,
-                                               {TILE_LIST(rows), TILE_LIST(columns)}, transpose};
+                                               {TILE_LIST(rows), TILE_LIST(columns)}, transpose, PANEL_TILES};

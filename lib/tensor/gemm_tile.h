@@ -13,9 +13,11 @@
 #ifdef __clang__
 #define UNROLL _Pragma("unroll")
 #define UNROLL_STEPS _Pragma("unroll 4")
+#define UNROLL_TWO _Pragma("unroll 2")
 #else
 #define UNROLL _Pragma("GCC unroll 16")
 #define UNROLL_STEPS _Pragma("GCC unroll 4") /* short loops are foreseen to their end */
+#define UNROLL_TWO _Pragma("GCC unroll 2")
 #endif
 
 TARGET static inline __attribute__((always_inline)) void

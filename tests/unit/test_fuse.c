@@ -392,7 +392,8 @@ START_TEST(batchnorm)
         node(&n, "BatchNormalization", "y", "c", "gamma", "beta", "mean", "var", NULL);
         finish(&n, "y");
         struct tsr_graph *h = fused(n.g, false, NULL);
-        ck_assert_uint_eq(h->n_node, 1);
+        ck_assert_uint_eq(h->n_node, 2); /* the output is channels first */
+        ck_assert_int_eq(count(h, "Conv", "tessera") + count(h, "Transpose", ""), 2);
         tsr_graph_free(h);
         h = fused(n.g, true, NULL);
         ck_assert_uint_eq(h->n_node, 2);
@@ -419,6 +420,76 @@ START_TEST(batchnorm_activation)
         ck_assert_uint_eq(h->n_node, 2);
         tsr_graph_free(h);
         expect(&n, "BatchNormalization", "tessera", 1, 1);
+    }
+}
+END_TEST
+
+/* A convolution with all that a region takes in; what is asked for stays channels first. */
+START_TEST(channels_last)
+{
+    struct net n = net_new(20);
+    input(&n, "x", 4, (const int64_t[]){-1, 3, 10, 9});
+    random_init(&n, "w", 4, (const int64_t[]){6, 3, 3, 3});
+    random_init(&n, "dw", 4, (const int64_t[]){6, 1, 3, 3});
+    random_init(&n, "pw", 4, (const int64_t[]){6, 6, 1, 1});
+    random_init(&n, "b", 1, (const int64_t[]){6});
+    random_init(&n, "row", 3, (const int64_t[]){6, 1, 1});
+    scalar(&n, "low", 0), scalar(&n, "two", 2), scalar(&n, "high", 0.75);
+    node(&n, "Conv", "c1", "x", "w", "b", NULL);
+    node(&n, "Clip", "a1", "c1", "low", "high", NULL);
+    node(&n, "Conv", "c2", "a1", "dw", NULL); /* its padding becomes a margin of the first */
+    ints(&n, "pads", 4, (const int64_t[]){1, 1, 1, 1});
+    OK(tsr_graph_attr_int(n.g, "group", 6, &err));
+    node(&n, "HardSwish", "a2", "c2", NULL);
+    node(&n, "Conv", "c3", "a2", "pw", NULL);
+    node(&n, "Add", "s", "a2", "c3", NULL); /* a residual */
+    node(&n, "Relu", "a3", "s", NULL);
+    node(&n, "Mul", "m", "a3", "row", NULL);
+    node(&n, "Sub", "d", "two", "m", NULL);
+    node(&n, "Concat", "cat", "d", "a3", NULL);
+    OK(tsr_graph_attr_int(n.g, "axis", 1, &err));
+    node(&n, "MaxPool", "p", "cat", NULL);
+    ints(&n, "kernel_shape", 2, (const int64_t[]){2, 2});
+    node(&n, "GlobalAveragePool", "g", "p", NULL);
+    node(&n, "Flatten", "y", "g", NULL);
+    finish(&n, "y");
+    struct tsr_graph *h = fused(n.g, false, NULL);
+    ck_assert_int_eq(count(h, "Conv", "tessera"), 3);
+    ck_assert_int_eq(count(h, "MaxPool", "tessera") + count(h, "GlobalAveragePool", "tessera"), 2);
+    ck_assert_int_eq(count(h, "Clip", "") + count(h, "HardSwish", "") + count(h, "Add", "") + count(h, "Relu", ""), 0);
+    ck_assert_int_eq(count(h, "Transpose", ""), 0);
+    int margins = 0;
+    for (size_t i = 0; i < h->n_node; i++) margins += tsr_node_attr(&h->node[i], "margin") != NULL;
+    ck_assert_int_eq(margins, 1);
+    tsr_graph_free(h);
+    static const char *const kept[] = {"a1", "c2", "a2", "s", "m", "cat"};
+    for (size_t i = 0; i < sizeof kept / sizeof kept[0]; i++) {
+        h = fused(n.g, false, kept[i]);
+        ck_assert_int_eq(count(h, "Transpose", ""), 1);
+        tsr_graph_free(h);
+    }
+    tsr_graph_free(n.g);
+}
+END_TEST
+
+/* What is added has the convolution's shape for one batch only, or broadcasts: no residual. */
+START_TEST(no_residual)
+{
+    for (int form = 0; form < 3; form++) {
+        struct net n = net_new(13);
+        input(&n, "x", 3, (const int64_t[]){-1, 4, form == 2 ? -1 : 6});
+        input(&n, "z", 3, (const int64_t[]){-1, 4, form == 0 ? 1 : 6});
+        random_init(&n, "w", 3, (const int64_t[]){4, 4, 1});
+        random_init(&n, "v", 3, (const int64_t[]){4, 4, 1});
+        node(&n, "Conv", "a", "x", "w", NULL);
+        node(&n, "Conv", "b", "z", "v", NULL);
+        node(&n, "Add", "y", "a", "b", NULL);
+        finish(&n, "y");
+        struct tsr_graph *h;
+        OK(tsr_graph_fuse(n.g, NULL, 0, 0, &h, &err));
+        ck_assert_int_eq(count(h, "Add", ""), form == 1 ? 0 : 1);
+        tsr_graph_free(h);
+        tsr_graph_free(n.g);
     }
 }
 END_TEST
@@ -526,6 +597,8 @@ int main(void)
     tcase_add_test(c, linear_and_relu);
     tcase_add_test(c, batchnorm);
     tcase_add_test(c, batchnorm_activation);
+    tcase_add_test(c, channels_last);
+    tcase_add_test(c, no_residual);
     tcase_add_loop_test(c, families, 0, (int)(sizeof zoo / sizeof *zoo));
     tcase_add_test(c, memory);
     tcase_add_test(c, exported);

@@ -193,6 +193,90 @@ START_TEST(bad)
 }
 END_TEST
 
+/* [n, c, a, b] to [n, a, b, c], or back. */
+static void turn(const double *from, double *to, int n, int c, int size, bool last)
+{
+    for (int i = 0; i < n; i++)
+        for (int k = 0; k < c; k++)
+            for (int s = 0; s < size; s++) {
+                if (last) to[(i * size + s) * c + k] = from[(i * c + k) * size + s];
+                else to[(i * c + k) * size + s] = from[(i * size + s) * c + k];
+            }
+}
+
+/* The operators over channels-last tensors against those over planes: values and gradients. */
+START_TEST(channels_last)
+{
+    static const struct {
+        const char *op;
+        int kernel[2], stride[2], dilation[2], pad[4], ceiling, include;
+    } k[] = {
+        {"MaxPool", {3, 3}, {2, 2}, {1, 1}, {1, 1, 1, 1}, 0, 0},     {"MaxPool", {2, 3}, {1, 2}, {2, 1}, {1, 0, 0, 1}, 1, 0},
+        {"AveragePool", {3, 2}, {2, 1}, {1, 1}, {1, 1, 0, 0}, 0, 0}, {"AveragePool", {3, 3}, {2, 2}, {1, 1}, {1, 1, 1, 1}, 1, 1},
+        {"GlobalAveragePool", {0}, {0}, {0}, {0}, 0, 0},
+    };
+    enum { N = 2, C = 19, H = 9, W = 7 };
+    static double x[N * C * H * W], y[N * C * H * W];
+    for (size_t i = 0; i < sizeof k / sizeof k[0]; i++)
+        for (int last = 0; last < 2; last++) {
+            struct optest t;
+            ot_init_domain(&t, k[i].op, last ? "tessera" : "", 19);
+            t.n_out = 1;
+            if (k[i].kernel[0] > 0) {
+                ot_ints(&t, "kernel_shape", 2, k[i].kernel[0], k[i].kernel[1]);
+                ot_ints(&t, "strides", 2, k[i].stride[0], k[i].stride[1]);
+                ot_ints(&t, "dilations", 2, k[i].dilation[0], k[i].dilation[1]);
+                ot_ints(&t, "pads", 4, k[i].pad[0], k[i].pad[1], k[i].pad[2], k[i].pad[3]);
+                ot_int(&t, "ceil_mode", k[i].ceiling);
+                ot_int(&t, "count_include_pad", k[i].include);
+            }
+            if (!last) ot_in_apart(&t, TSR_F64, OT_S(N, C, H, W), -1, 1);
+            else ot_in(&t, TSR_F64, OT_S(N, H, W, C), x);
+            ot_load(&t, TSR_NONE);
+            OT_DONE(&t, ot_forward(&t, true));
+            OT_DONE(&t, ot_backward(&t));
+            const struct tsr_shape *s = &t.out[0].shape;
+            const int out = k[i].kernel[0] == 0 ? 1 : (int)(last ? s->dim[1] * s->dim[2] : s->dim[2] * s->dim[3]);
+            if (!last) {
+                turn(t.now[0].data, x, N, C, H * W, true);
+                turn(t.out[0].data, y, N, C, out, true);
+            } else {
+                ot_expect_tensor(&t, "output", 0, &t.out[0], y, 1e-14);
+                t.step = 1e-5; /* the elements are no further apart */
+                ot_gradcheck(&t);
+                ot_float_agrees(&t, 1e-6);
+                ot_threads_agree(&t);
+                ot_memory_torture(&t);
+            }
+            ot_free(&t);
+        }
+}
+END_TEST
+
+START_TEST(channels_last_apart)
+{
+    struct optest t;
+    ot_init_domain(&t, "MaxPool", "tessera", 19); /* padding alone; NaN; one dimension */
+    ot_ints(&t, "kernel_shape", 1, 1);
+    ot_ints(&t, "pads", 2, 1, 0);
+    ot_in(&t, TSR_F32, OT_S(1, 3, 2), OT_V(1, 2, NAN, -5, 3, 4));
+    ot_run(&t);
+    ot_expect(&t, 0, OT_S(1, 4, 2), OT_V(-INFINITY, -INFINITY, 1, 2, NAN, -5, 3, 4), 0);
+    ot_free(&t);
+    ot_init_domain(&t, "GlobalAveragePool", "tessera", 19);
+    ot_int(&t, "keepdims", 0);
+    ot_in(&t, TSR_F32, OT_S(2, 2, 2), OT_V(1, 2, 3, 6, 5, 6, 5, 0));
+    ot_run(&t);
+    ot_expect(&t, 0, OT_S(2, 2), OT_V(2, 4, 5, 3), 0);
+    ot_free(&t);
+    ot_init_domain(&t, "AveragePool", "tessera", 19);
+    ot_ints(&t, "kernel_shape", 2, 2, 2);
+    ot_in_random(&t, TSR_F32, OT_S(2, 5), -1, 1);
+    ot_fails(&t, TSR_E_MISMATCH, "3 or 4");
+    ot_free(&t);
+}
+END_TEST
+
 int main(void)
 {
     Suite *s = suite_create("ops/pool");
@@ -207,6 +291,8 @@ int main(void)
     tcase_add_test(c, global_gradients);
     tcase_add_test(c, three_dimensions);
     tcase_add_test(c, bad);
+    tcase_add_test(c, channels_last);
+    tcase_add_test(c, channels_last_apart);
     suite_add_tcase(s, c);
     return ot_main(s);
 }
