@@ -381,7 +381,7 @@ static enum tsr_status back_step(struct tsr_tape *t, struct step *s)
 {
     const struct tsr_tensor *in[MOST], *gout[MOST];
     struct tsr_tensor gin[MOST] = {{0}};
-    bool want_gin[MOST], want_out[MOST], any_in = false, any_out = false;
+    bool want_gin[MOST], want_out[MOST] = {false}, any_in = false, any_out = false;
     const struct tsr_op *op = s->node.op;
     struct tsr_op_ctx c = context(t, s, in, t->value + s->first, want_out);
     for (int i = 0; i < s->node.n_out; i++) {
