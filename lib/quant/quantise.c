@@ -97,17 +97,22 @@ enum tsr_status tsr_quantiser_take(struct tsr_quantiser *q, const struct tsr_gra
     return tsr_quant_take(&q->plan, q->g, fake, err);
 }
 
-/* Watches the samples kept anew: the graph has other ranges now. */
-static enum tsr_status reobserve(struct tsr_quantiser *q, const struct tsr_quant_judge *j, struct tsr_error *err)
+/* ---- refinements: each stays where the outputs on the samples held back are nearer with it -- */
+
+/* Goes on with another graph and plan, which it owns from now on; what was seen of the samples that
+ * were kept is seen anew. */
+static enum tsr_status replace(struct tsr_quantiser *q, const struct tsr_quant_judge *j, struct tsr_graph *g,
+                               const struct tsr_quant_plan *plan, struct tsr_error *err)
 {
     struct tsr_tensor x[TSR_QUANT_INPUTS];
     for (size_t k = 0; k < j->samples->n_inputs; k++) x[k] = tsr_quant_slice(j->samples, k, 0, j->learn);
-    tsr_observer_release(&q->observer);
+    tsr_observer_release(&q->observer); /* it runs the old graph */
+    tsr_quant_plan_release(&q->plan);
+    tsr_graph_free(q->g);
+    q->plan = *plan, q->g = g;
     TSR_TRY(tsr_observer_init(&q->observer, &q->plan, q->opt.pool, err));
     return tsr_observer_block(&q->observer, x, j->samples->n_inputs, err);
 }
-
-/* ---- refinements: each stays where the outputs on the samples held back are nearer with it -- */
 
 static enum tsr_status equalise(struct tsr_quantiser *q, const struct tsr_quant_judge *j, struct tsr_quantise_report *r, struct tsr_error *err)
 {
@@ -125,11 +130,8 @@ static enum tsr_status equalise(struct tsr_quantiser *q, const struct tsr_quant_
     if (status == TSR_OK) {
         status = tsr_quant_try(j, &plan, NULL, &kl, err);
         if (status == TSR_OK && kl < 0.9 * r->kl) { /* by more than chance */
-            tsr_quant_plan_release(&q->plan);
-            tsr_graph_free(q->g);
-            q->plan = plan, q->g = g;
             r->kl = kl, r->pairs = pairs;
-            return TSR_OK;
+            return replace(q, j, g, &plan, err);
         }
         tsr_quant_plan_release(&plan);
     }
@@ -158,8 +160,6 @@ static enum tsr_status refine(struct tsr_quantiser *q, const struct tsr_quant_ju
     if (q->opt.equalise == TSR_QUANT_AUTO) TSR_TRY(equalise(q, j, r, err));
     if (four && q->opt.rounding == TSR_ROUND_LEARNED) TSR_TRY(learn(q, j, true, &r->kl, &r->rounded, err));
     if (q->opt.correct_bias == TSR_QUANT_AUTO) TSR_TRY(learn(q, j, false, &r->kl, &r->shifted, err));
-    if (q->opt.budget.kl > 0 && r->pairs > 0) /* the observer has seen the graph before it was equalised */
-        TSR_TRY(reobserve(q, j, err));
     return q->opt.budget.kl > 0 ? tsr_quant_fit_budget(j, &q->observer, &q->plan, &q->opt, &r->kl, err) : TSR_OK;
 }
 
