@@ -57,6 +57,7 @@ static enum tsr_status find_values(struct tsr_transmitter *t, struct tsr_error *
     struct tsr_head head;
     bool has_head = tsr_graph_head(t->g, &head, err) == TSR_OK;
     t->out.id = has_head ? head.logits : t->g->output[0];
+    t->out.name = t->g->value[t->out.id].name;
     t->kind = t->opt.kind;
     if (t->kind == TSR_KIND_NONE) {
         int32_t p = t->g->value[t->out.id].producer;
@@ -155,17 +156,10 @@ static enum tsr_status read_rows(struct layer *l, int64_t m, int64_t at, struct 
     return status;
 }
 
-/* Stores the batch's rows of one value at row `at` of its buffer. */
-static enum tsr_status keep_rows(struct tsr_transmitter *t, struct layer *l, bool pooled, int64_t m, int64_t at,
-                                 struct tsr_error *err)
+/* Stores the rows of a float32 value at row `at` of the layer's buffer. */
+static enum tsr_status keep_value(struct tsr_transmitter *t, struct layer *l, const struct tsr_tensor *v, bool pooled,
+                                  int64_t m, int64_t at, struct tsr_error *err)
 {
-    if (l->file != NULL) return read_rows(l, m, at, err);
-    struct tsr_tensor value;
-    const struct tsr_tensor *v = &value;
-    TSR_TRY(tsr_batch_value(t->session, t->g, l->id, m, &value, err));
-    if (v->dtype != TSR_F32)
-        return tsr_fail(err, TSR_E_UNSUPPORTED, "'%s' is %s; only float32 values can be extracted", l->name,
-                        tsr_dtype_name(v->dtype));
     int64_t width = m > 0 ? tsr_tensor_count(v) / m : 0;
     if (pooled || v->shape.rank == 0 || v->shape.dim[0] != m) {
         TSR_TRY(tsr_activation_axes(t->g, l->id, &v->shape, &l->alone, m, &l->axes, err));
@@ -182,6 +176,23 @@ static enum tsr_status keep_rows(struct tsr_transmitter *t, struct layer *l, boo
     if (l->shape.rank > 0 || !pooled) memcpy(l->row + at * width, v->data, (size_t)(m * width) * sizeof *l->row);
     else tsr_activation_pool(v, l->axes, l->row + at * width);
     return TSR_OK;
+}
+
+/* Stores the batch's rows of one value at row `at` of its buffer. */
+static enum tsr_status keep_rows(struct tsr_transmitter *t, struct layer *l, bool pooled, int64_t m, int64_t at,
+                                 struct tsr_error *err)
+{
+    struct tsr_tensor value, wide = {0};
+    if (l->file != NULL) return read_rows(l, m, at, err);
+    TSR_TRY(tsr_batch_value(t->session, t->g, l->id, m, &value, err));
+    if (value.dtype == TSR_F32) return keep_value(t, l, &value, pooled, m, at, err);
+    if (!tsr_dtype_is_float(value.dtype))
+        return tsr_fail(err, TSR_E_UNSUPPORTED, "'%s' is %s; only floating-point values can be extracted", l->name,
+                        tsr_dtype_name(value.dtype));
+    TSR_TRY(tsr_tensor_cast(&wide, TSR_F32, &value, err));
+    enum tsr_status status = keep_value(t, l, &wide, pooled, m, at, err);
+    tsr_tensor_release(&wide);
+    return status;
 }
 
 /* Runs the model on the inputs set and keeps the rows; with_layers false: outputs only. */

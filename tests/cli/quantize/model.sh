@@ -13,7 +13,7 @@ for grid in int8 w4a8 w4a4; do
     says out QuantizeLinear
     tessera-extract -m a.onnx --mode b --views 0 x.npy > q.tsr || not_ok "running $grid"
 done
-for grid in int4 f16 bf16 f32; do # nothing is read
+for grid in 'int4 --rounding nearest' f16 bf16 f32; do # nothing is read
     expect 0 tessera-quantize -m m.onnx --to $grid -o a.onnx
     tessera-extract -m a.onnx --mode b --views 0 x.npy > q.tsr || not_ok "running $grid"
 done
@@ -28,13 +28,29 @@ for target in ort xnnpack tflm ncnn; do
     expect 0 tessera-quantize -m m.onnx --to int8 --target $target -o $target.onnx cal.tsr
 done
 ! cmp -s xnnpack.onnx ncnn.onnx || not_ok "--target does nothing"
-expect 0 tessera-quantize -m m.onnx --to int4 --block 16 -o a.onnx
+expect 0 tessera-quantize -m m.onnx --to int4 --rounding nearest --block 16 -o a.onnx
 expect 0 tessera-quantize -m m.onnx --to int8 --seed 7 -v -o b.onnx cal.tsr
 says err 'divergence of the outputs'
 same mse.onnx b.onnx
 expect 0 tessera-quantize -m m.onnx --to int8 --report r.json -o a.onnx cal.tsr
 says r.json '"schema":"tessera-quantize.node/1"'
 says r.json '"samples":64'
+# refinements, and none of them; a budget
+expect 0 tessera-quantize -m m.onnx --to w4a8 --equalise no --correct-bias no --report learned.json -o learned.onnx cal.tsr
+expect 0 tessera-quantize -m m.onnx --to w4a8 --equalise no --correct-bias no --rounding nearest --report r.json -o nearest.onnx cal.tsr
+says r.json '"rounded":false'
+says r.json '"bias_corrected":false'
+says r.json '"equalised":0'
+says learned.json '"rounded":true'
+! cmp -s learned.onnx nearest.onnx || not_ok "--rounding does nothing"
+expect 0 tessera-quantize -m m.onnx --to w4a8 --rounding nearest --equalise no --report shifted.json -o shifted.onnx cal.tsr
+says shifted.json '"bias_corrected":true'
+! cmp -s shifted.onnx nearest.onnx || not_ok "--correct-bias does nothing"
+expect 0 tessera-quantize -m m.onnx --to w4a4 --budget 'kl<=0.000001' --report r.json -o budget.onnx cal.tsr
+says r.json '"sensitivity":'
+says r.json '"activation_bits":8'
+expect 2 tessera-quantize -m m.onnx --to w4a4 --budget 'kl<0' -o x.onnx cal.tsr
+says err 'kl<='
 expect 0 tessera-quantize -m m.onnx --to f32 --prune 0.5 --report r.json -o half.onnx
 says r.json '"zeros":'
 expect 0 tessera-quantize -m m.onnx --to f32 --prune 2:4 -o nm.onnx
@@ -55,9 +71,16 @@ expect 2 tessera-quantize --to w4a8 -o x.tsr cal.tsr
 says err 'for models'
 expect 2 tessera-quantize --to int8 --target tflm -o x.tsr cal.tsr
 says err '--target goes with --model'
+expect 2 tessera-quantize --to int8 --budget 'kl<=1' -o x.tsr cal.tsr
+says err '--budget goes with --model'
 expect 3 tessera-quantize -m cal.tsr --to int8 -o x.onnx cal.tsr
 head -c $(($(wc -c < cal.tsr) - 40)) cal.tsr > cut.tsr
 expect 3 tessera-quantize -m m.onnx --to int8 -o x.onnx cut.tsr
 tessera-model mlp input=7 classes=4 width=8 depth=1 -o other.onnx
 expect 3 tessera-quantize -m other.onnx --to int8 -o x.onnx cal.tsr
 test ! -e x.onnx || not_ok "half a model"
+# layers of a model in half precision are told as float32
+tessera-quantize -m m.onnx --to f16 -o a.onnx || not_ok f16
+tessera-extract -m m.onnx --views 0 -l features x.npy > m.tsr || not_ok "layers of float32"
+tessera-extract -m a.onnx --views 0 -l features x.npy > a.tsr || not_ok "layers of float16"
+expect 0 tessera-drift --gate 'layer:features.sqnr>=40' m.tsr f16=a.tsr
