@@ -4,8 +4,8 @@
 #include "stream/keys.h"
 #include "stream/rows.h"
 #include "tessera.h"
+#include "suite.h"
 
-#include <check.h>
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>

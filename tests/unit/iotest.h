@@ -3,8 +3,8 @@
 #define TSR_TESTS_IOTEST_H
 
 #include "tessera.h"
+#include "suite.h"
 
-#include <check.h>
 #include <dirent.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -145,20 +145,6 @@ static inline struct tsr_source *trickle_open(struct trickle *t, const char *pat
     *t = (struct trickle){.b = slurp(path)};
     OK(tsr_source_from_callback(trickle_read, trickle_finish, t, -1, path, &s, &err));
     return s;
-}
-
-static inline int run_tests(const char *name, const TTest *const *tests, size_t n)
-{
-    Suite *suite = suite_create(name);
-    TCase *all = tcase_create(name);
-    tcase_set_timeout(all, 60);
-    for (size_t i = 0; i < n; i++) tcase_add_test(all, tests[i]);
-    suite_add_tcase(suite, all);
-    SRunner *r = srunner_create(suite);
-    srunner_run_all(r, CK_NORMAL);
-    int failed = srunner_ntests_failed(r);
-    srunner_free(r);
-    return failed != 0;
 }
 
 #endif

@@ -17,7 +17,7 @@
 #ifndef TSR_TESTS_OPTEST_H
 #define TSR_TESTS_OPTEST_H
 
-#include <check.h>
+#include "suite.h"
 #include <math.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -547,11 +547,7 @@ OT_FN void ot_check_all(struct optest *t, double float_tol)
 /* main() of a test program: runs the suite, returns non-zero where a test failed. */
 OT_FN int ot_main(Suite *suite)
 {
-    SRunner *runner = srunner_create(suite);
-    srunner_run_all(runner, CK_NORMAL);
-    int failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed ? EXIT_FAILURE : EXIT_SUCCESS;
+    return run_suite(suite);
 }
 
 #endif

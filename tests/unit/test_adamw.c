@@ -1,7 +1,7 @@
 /* test_adamw.c - AdamW against steps computed by hand. */
 #include "tessera.h"
+#include "suite.h"
 
-#include <check.h>
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
@@ -86,9 +86,5 @@ int main(void)
     tcase_add_test(t, many_steps_agree_with_double_precision);
     tcase_add_test(t, what_must_not_move_does_not);
     suite_add_tcase(s, t);
-    SRunner *r = srunner_create(s);
-    srunner_run_all(r, CK_NORMAL);
-    int failed = srunner_ntests_failed(r);
-    srunner_free(r);
-    return failed != 0;
+    return run_suite(s);
 }

@@ -5,8 +5,8 @@
 #include "base/mem.h"
 #include "base/pool.h"
 #include "base/rng.h"
+#include "suite.h"
 
-#include <check.h>
 #include <math.h>
 #include <stdatomic.h>
 #include <stdlib.h>
@@ -279,9 +279,5 @@ int main(void)
     tcase_add_test(c, error_sentences);
     tcase_add_loop_test(c, pool, 0, 6);
     suite_add_tcase(s, c);
-    SRunner *r = srunner_create(s);
-    srunner_run_all(r, CK_ENV);
-    int failed = srunner_ntests_failed(r);
-    srunner_free(r);
-    return failed != 0;
+    return run_suite(s);
 }

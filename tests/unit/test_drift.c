@@ -376,9 +376,5 @@ int main(void)
     tcase_add_test(t, views_count_as_parts_of_their_samples);
     tcase_add_test(t, segments_join);
     suite_add_tcase(s, t);
-    SRunner *r = srunner_create(s);
-    srunner_run_all(r, CK_NORMAL);
-    int failed = srunner_ntests_failed(r);
-    srunner_free(r);
-    return failed != 0;
+    return run_suite(s);
 }

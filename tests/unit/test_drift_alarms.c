@@ -2,8 +2,8 @@
  * known. A gate that the population just satisfies may fail (a false alarm) in at most 1 % of them at
  * the default confidence of 0.99, and one that it just violates may pass in at most 1 %. */
 #include "tessera.h"
+#include "suite.h"
 
-#include <check.h>
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -163,9 +163,5 @@ int main(void)
     tcase_add_loop_test(t, wrong_verdicts_are_rare, 0, 6);
     tcase_add_test(t, the_number_of_samples_needed_decides);
     suite_add_tcase(s, t);
-    SRunner *r = srunner_create(s);
-    srunner_run_all(r, CK_NORMAL);
-    int failed = srunner_ntests_failed(r);
-    srunner_free(r);
-    return failed != 0;
+    return run_suite(s);
 }

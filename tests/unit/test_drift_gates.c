@@ -173,9 +173,5 @@ int main(void)
     tcase_add_test(t, markup_in_names_stays_text);
     tcase_add_test(t, no_allocation_failure_leaks);
     suite_add_tcase(s, t);
-    SRunner *r = srunner_create(s);
-    srunner_run_all(r, CK_NORMAL);
-    int failed = srunner_ntests_failed(r);
-    srunner_free(r);
-    return failed != 0;
+    return run_suite(s);
 }

@@ -2,8 +2,8 @@
  * published values and against slow and plain formulas. */
 #include "drift/clusters.h"
 #include "tessera.h"
+#include "suite.h"
 
-#include <check.h>
 #include <math.h>
 #include <stdlib.h>
 
@@ -434,9 +434,5 @@ int main(void)
     tcase_add_test(t, a_sketch_keeps_the_same_rows_in_any_order);
     tcase_add_test(t, clusters_add_up);
     suite_add_tcase(s, t);
-    SRunner *r = srunner_create(s);
-    srunner_run_all(r, CK_NORMAL);
-    int failed = srunner_ntests_failed(r);
-    srunner_free(r);
-    return failed != 0;
+    return run_suite(s);
 }

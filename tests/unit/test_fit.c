@@ -1,8 +1,8 @@
 /* test_fit.c - the training loop, the choice of a rate, and training on labels. */
 #include "base/mem.h"
 #include "tessera.h"
+#include "suite.h"
 
-#include <check.h>
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
@@ -291,9 +291,5 @@ int main(void)
     tcase_add_test(t, labels_and_values_train);
     tcase_add_test(t, no_allocation_failure_leaks);
     suite_add_tcase(s, t);
-    SRunner *r = srunner_create(s);
-    srunner_run_all(r, CK_NORMAL);
-    int failed = srunner_ntests_failed(r);
-    srunner_free(r);
-    return failed != 0;
+    return run_suite(s);
 }

@@ -1,8 +1,8 @@
 /* The fusion passes: what they make of the patterns, and that outputs, kept activations and
  * gradients stay what they were. */
 #include "tessera.h"
+#include "suite.h"
 
-#include <check.h>
 #include <math.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -603,9 +603,5 @@ int main(void)
     tcase_add_test(c, memory);
     tcase_add_test(c, exported);
     suite_add_tcase(s, c);
-    SRunner *runner = srunner_create(s);
-    srunner_run_all(runner, CK_NORMAL);
-    int failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed ? EXIT_FAILURE : EXIT_SUCCESS;
+    return run_suite(s);
 }

@@ -1,5 +1,5 @@
 /* Quantised models run in integers: what is fused, that it is the same to one step, and what is left alone. */
-#include <check.h>
+#include "suite.h"
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
@@ -252,9 +252,5 @@ int main(void)
     tcase_add_test(c, table);
     tcase_add_test(c, short_of_memory);
     suite_add_tcase(s, c);
-    SRunner *runner = srunner_create(s);
-    srunner_run_all(runner, CK_NORMAL);
-    int failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed ? EXIT_FAILURE : EXIT_SUCCESS;
+    return run_suite(s);
 }

@@ -1,6 +1,6 @@
 /* The matrix kernels: every instruction set this machine has against sums in double; the bits do
  * not depend on how a product is cut, transposed or threaded, nor on which kernel with FMA ran. */
-#include <check.h>
+#include "suite.h"
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -214,9 +214,5 @@ int main(void)
     tcase_add_test(c, test_kernels_agree);
     tcase_add_test(c, test_special_values);
     suite_add_tcase(s, c);
-    SRunner *r = srunner_create(s);
-    srunner_run_all(r, CK_NORMAL);
-    int failed = srunner_ntests_failed(r);
-    srunner_free(r);
-    return failed ? EXIT_FAILURE : EXIT_SUCCESS;
+    return run_suite(s);
 }

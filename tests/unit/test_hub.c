@@ -1,7 +1,7 @@
 /* test_hub.c - the anchor-ridge hub against the ridge regression it must equal. */
 #include "tessera.h"
+#include "suite.h"
 
-#include <check.h>
 #include <math.h>
 #include <stdlib.h>
 
@@ -164,9 +164,5 @@ int main(void)
     tcase_add_test(t, bad_activations_are_named);
     tcase_add_test(t, no_allocation_failure_leaks);
     suite_add_tcase(s, t);
-    SRunner *r = srunner_create(s);
-    srunner_run_all(r, CK_NORMAL);
-    int failed = srunner_ntests_failed(r);
-    srunner_free(r);
-    return failed != 0;
+    return run_suite(s);
 }

@@ -2,8 +2,8 @@
 #include "base/mem.h"
 #include "tessera.h"
 #include "transfer/lesson.h"
+#include "suite.h"
 
-#include <check.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -170,9 +170,5 @@ int main(void)
     tcase_add_test(t, inputs_are_adapted_to_the_receiver);
     tcase_add_test(t, no_allocation_failure_leaks);
     suite_add_tcase(s, t);
-    SRunner *r = srunner_create(s);
-    srunner_run_all(r, CK_NORMAL);
-    int failed = srunner_ntests_failed(r);
-    srunner_free(r);
-    return failed != 0;
+    return run_suite(s);
 }

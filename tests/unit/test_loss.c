@@ -1,7 +1,7 @@
 /* test_loss.c - losses and their gradients. */
 #include "tessera.h"
+#include "suite.h"
 
-#include <check.h>
 #include <math.h>
 #include <stdlib.h>
 
@@ -110,9 +110,5 @@ int main(void)
     tcase_add_test(t, large_outputs_stay_finite);
     tcase_add_test(t, ties_go_to_the_first);
     suite_add_tcase(s, t);
-    SRunner *r = srunner_create(s);
-    srunner_run_all(r, CK_NORMAL);
-    int failed = srunner_ntests_failed(r);
-    srunner_free(r);
-    return failed != 0;
+    return run_suite(s);
 }

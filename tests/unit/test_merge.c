@@ -14,8 +14,8 @@
 #include "stream/head.h"
 #include "stream/keys.h"
 #include "stream/rows.h"
+#include "suite.h"
 
-#include <check.h>
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
@@ -626,9 +626,5 @@ int main(void)
     tcase_add_test(t, failing_allocations);
     tcase_add_test(t, merging_without_memory);
     suite_add_tcase(s, t);
-    SRunner *r = srunner_create(s);
-    srunner_run_all(r, CK_ENV);
-    int failed = srunner_ntests_failed(r);
-    srunner_free(r);
-    return failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+    return run_suite(s);
 }

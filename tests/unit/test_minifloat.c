@@ -1,7 +1,7 @@
 /* Numbers of 8 and 4 bits: every code of every format, known values, the ends of the ranges; 2-bit integers. */
 #include "tessera.h"
+#include "suite.h"
 
-#include <check.h>
 #include <math.h>
 
 static const enum tsr_dtype format[] = {TSR_F8E4M3FN, TSR_F8E4M3FNUZ, TSR_F8E5M2, TSR_F8E5M2FNUZ, TSR_F8E8M0, TSR_F4E2M1};
@@ -102,9 +102,5 @@ int main(void)
     tcase_add_test(c, ends);
     tcase_add_test(c, arrays);
     suite_add_tcase(s, c);
-    SRunner *r = srunner_create(s);
-    srunner_run_all(r, CK_NORMAL);
-    int failed = srunner_ntests_failed(r);
-    srunner_free(r);
-    return failed != 0;
+    return run_suite(s);
 }

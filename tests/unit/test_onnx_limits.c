@@ -183,9 +183,5 @@ int main(void)
     tcase_add_test(c, a_wide_function);
     tcase_add_test(c, an_expanding_function);
     suite_add_tcase(s, c);
-    SRunner *runner = srunner_create(s);
-    srunner_run_all(runner, CK_NORMAL);
-    int failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed != 0;
+    return run_suite(s);
 }

@@ -1,7 +1,7 @@
 /* The parser of the commands' options. */
 #include "shared/option.h"
+#include "suite.h"
 
-#include <check.h>
 #include <float.h>
 #include <math.h>
 #include <stdio.h>
@@ -185,9 +185,5 @@ int main(void)
     tcase_add_loop_test(c, nonsense, 0, (int)(sizeof bad / sizeof *bad));
     tcase_add_test(c, limits);
     suite_add_tcase(s, c);
-    SRunner *r = srunner_create(s);
-    srunner_run_all(r, CK_ENV);
-    int failed = srunner_ntests_failed(r);
-    srunner_free(r);
-    return failed != 0;
+    return run_suite(s);
 }

@@ -4,8 +4,8 @@
 #include "drift/flips.h"
 #include "quant/measure.h"
 #include "tessera.h"
+#include "suite.h"
 
-#include <check.h>
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
@@ -253,9 +253,5 @@ int main(void)
     tcase_add_test(t, what_cannot_be_predicted_is_refused);
     tcase_add_test(t, no_allocation_failure_leaks);
     suite_add_tcase(s, t);
-    SRunner *r = srunner_create(s);
-    srunner_run_all(r, CK_NORMAL);
-    int failed = srunner_ntests_failed(r);
-    srunner_free(r);
-    return failed != 0;
+    return run_suite(s);
 }

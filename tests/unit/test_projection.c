@@ -1,8 +1,8 @@
 /* test_projection.c - mode A's loss against the written-out sum, its gradients against differences. */
 #include "tessera.h"
 #include "transfer/projection.h"
+#include "suite.h"
 
-#include <check.h>
 #include <math.h>
 #include <stdlib.h>
 
@@ -122,9 +122,5 @@ int main(void)
     tcase_add_test(t, rows_without_coefficients_teach_nothing);
     tcase_add_test(t, gradients_agree_with_differences);
     suite_add_tcase(s, t);
-    SRunner *r = srunner_create(s);
-    srunner_run_all(r, CK_NORMAL);
-    int failed = srunner_ntests_failed(r);
-    srunner_free(r);
-    return failed == 0 ? 0 : 1;
+    return run_suite(s);
 }

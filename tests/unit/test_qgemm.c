@@ -1,5 +1,5 @@
 /* Integer products and depthwise convolutions: every kernel of this machine against plain loops. */
-#include <check.h>
+#include "suite.h"
 #include <stdlib.h>
 #include <string.h>
 
@@ -260,9 +260,5 @@ int main(void)
     tcase_add_test(c, rounding);
     tcase_add_test(c, names);
     suite_add_tcase(s, c);
-    SRunner *runner = srunner_create(s);
-    srunner_run_all(runner, CK_NORMAL);
-    int failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed ? EXIT_FAILURE : EXIT_SUCCESS;
+    return run_suite(s);
 }

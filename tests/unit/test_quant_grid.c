@@ -1,5 +1,5 @@
 /* Histograms that merge, calibrators, steps and scales. */
-#include <check.h>
+#include "suite.h"
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
@@ -212,9 +212,5 @@ int main(void)
     tcase_add_test(c, steps);
     tcase_add_test(c, weights);
     suite_add_tcase(s, c);
-    SRunner *runner = srunner_create(s);
-    srunner_run_all(runner, CK_NORMAL);
-    int failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed ? EXIT_FAILURE : EXIT_SUCCESS;
+    return run_suite(s);
 }

@@ -1,8 +1,8 @@
 /* test_session.c - whole networks of the zoo in double precision: gradients against central
  * differences, and runs that must not depend on what ran before. */
 #include "tessera.h"
+#include "suite.h"
 
-#include <check.h>
 #include <math.h>
 #include <stdio.h>
 #include <string.h>
@@ -293,9 +293,5 @@ int main(void)
     tcase_add_test(t, symbols_have_one_size);
     tcase_add_test(t, errors_name_what_was_given);
     suite_add_tcase(s, t);
-    SRunner *r = srunner_create(s);
-    srunner_run_all(r, CK_NORMAL);
-    int failed = srunner_ntests_failed(r);
-    srunner_free(r);
-    return failed != 0;
+    return run_suite(s);
 }

@@ -6,8 +6,8 @@
 #include "stream/head.h"
 #include "stream/reader.h"
 #include "stream/writer.h"
+#include "suite.h"
 
-#include <check.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/resource.h>
@@ -601,9 +601,5 @@ int main(void)
     tcase_add_test(t, large_bodies);
     tcase_add_test(t, no_memory);
     suite_add_tcase(s, t);
-    SRunner *r = srunner_create(s);
-    srunner_run_all(r, CK_NORMAL);
-    int failed = srunner_ntests_failed(r);
-    srunner_free(r);
-    return failed ? EXIT_FAILURE : EXIT_SUCCESS;
+    return run_suite(s);
 }

@@ -1,7 +1,7 @@
 /* The streams of testdata/stream get the verdict that their names say. */
 #include "stream/check.h"
+#include "suite.h"
 
-#include <check.h>
 #include <dirent.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -69,9 +69,5 @@ int main(void)
     TCase *t = tcase_create("fixtures");
     tcase_add_test(t, fixtures);
     suite_add_tcase(s, t);
-    SRunner *r = srunner_create(s);
-    srunner_run_all(r, CK_NORMAL);
-    int failed = srunner_ntests_failed(r);
-    srunner_free(r);
-    return failed ? EXIT_FAILURE : EXIT_SUCCESS;
+    return run_suite(s);
 }

@@ -4,8 +4,8 @@
 #include "stream/codec.h"
 #include "stream/merkle.h"
 #include "stream/record.h"
+#include "suite.h"
 
-#include <check.h>
 #include <stdlib.h>
 
 static struct tsr_error err;
@@ -227,9 +227,5 @@ int main(void)
     tcase_add_test(t, frames_refuse_other_zstd);
     tcase_add_test(t, merkle_known_roots);
     suite_add_tcase(s, t);
-    SRunner *r = srunner_create(s);
-    srunner_run_all(r, CK_NORMAL);
-    int failed = srunner_ntests_failed(r);
-    srunner_free(r);
-    return failed ? EXIT_FAILURE : EXIT_SUCCESS;
+    return run_suite(s);
 }

@@ -6,8 +6,8 @@
 #include "stream/head.h"
 #include "stream/inputs.h"
 #include "stream/keys.h"
+#include "suite.h"
 
-#include <check.h>
 #include <stdlib.h>
 
 static struct tsr_error err;
@@ -352,9 +352,5 @@ int main(void)
     tcase_add_test(t, refusals);
     tcase_add_test(t, no_memory);
     suite_add_tcase(s, t);
-    SRunner *r = srunner_create(s);
-    srunner_run_all(r, CK_NORMAL);
-    int failed = srunner_ntests_failed(r);
-    srunner_free(r);
-    return failed ? EXIT_FAILURE : EXIT_SUCCESS;
+    return run_suite(s);
 }

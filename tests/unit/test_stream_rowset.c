@@ -3,8 +3,8 @@
 #include "base/rng.h"
 #include "stream/levels.h"
 #include "stream/rowset.h"
+#include "suite.h"
 
-#include <check.h>
 #include <math.h>
 #include <stdlib.h>
 
@@ -337,9 +337,5 @@ int main(void)
     tcase_add_test(t, names);
     tcase_add_test(t, no_memory);
     suite_add_tcase(s, t);
-    SRunner *r = srunner_create(s);
-    srunner_run_all(r, CK_NORMAL);
-    int failed = srunner_ntests_failed(r);
-    srunner_free(r);
-    return failed ? EXIT_FAILURE : EXIT_SUCCESS;
+    return run_suite(s);
 }

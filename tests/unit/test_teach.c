@@ -1,8 +1,8 @@
 /* test_teach.c - teaching: tasks that can be learnt to the end are. */
 #include "base/mem.h"
 #include "tessera.h"
+#include "suite.h"
 
-#include <check.h>
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
@@ -264,9 +264,5 @@ int main(void)
     tcase_add_test(t, it_can_be_stopped);
     tcase_add_test(t, no_allocation_failure_leaks);
     suite_add_tcase(s, t);
-    SRunner *r = srunner_create(s);
-    srunner_run_all(r, CK_NORMAL);
-    int failed = srunner_ntests_failed(r);
-    srunner_free(r);
-    return failed != 0;
+    return run_suite(s);
 }

@@ -1,7 +1,7 @@
 /* Element types, conversions, shapes and counted tensors. */
 #include "tessera.h"
+#include "suite.h"
 
-#include <check.h>
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
@@ -275,9 +275,5 @@ int main(void)
     tcase_add_test(c, tensors);
     tcase_add_test(c, tensor_limits);
     suite_add_tcase(s, c);
-    SRunner *r = srunner_create(s);
-    srunner_run_all(r, CK_NORMAL);
-    int bad = srunner_ntests_failed(r);
-    srunner_free(r);
-    return bad != 0;
+    return run_suite(s);
 }

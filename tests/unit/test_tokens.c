@@ -6,8 +6,8 @@
 #include "stream/keys.h"
 #include "stream/rows.h"
 #include "tessera.h"
+#include "suite.h"
 
-#include <check.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -239,9 +239,5 @@ int main(void)
     tcase_add_test(t, classes_become_one_hot);
     tcase_add_test(t, no_allocation_failure_leaks);
     suite_add_tcase(s, t);
-    SRunner *r = srunner_create(s);
-    srunner_run_all(r, CK_NORMAL);
-    int failed = srunner_ntests_failed(r);
-    srunner_free(r);
-    return failed != 0;
+    return run_suite(s);
 }

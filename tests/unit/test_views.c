@@ -1,7 +1,7 @@
 /* test_views.c - views: the same bits everywhere, and what every kind promises. */
 #include "tessera.h"
+#include "suite.h"
 
-#include <check.h>
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
@@ -245,9 +245,5 @@ int main(void)
     tcase_add_test(t, recipes_travel_as_json);
     tcase_add_test(t, inputs_without_a_recipe_are_refused);
     suite_add_tcase(s, t);
-    SRunner *r = srunner_create(s);
-    srunner_run_all(r, CK_NORMAL);
-    int failed = srunner_ntests_failed(r);
-    srunner_free(r);
-    return failed != 0;
+    return run_suite(s);
 }

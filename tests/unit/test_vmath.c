@@ -1,8 +1,8 @@
 /* The vector functions: errors over the whole range for every instruction set, special values,
  * and that a result does not depend on the element's place. */
 #include "tessera.h"
+#include "suite.h"
 
-#include <check.h>
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -222,9 +222,5 @@ int main(void)
     tcase_add_loop_test(c, sums, 0, 3);
     tcase_add_loop_test(c, softmax_rows, 0, 3);
     suite_add_tcase(s, c);
-    SRunner *r = srunner_create(s);
-    srunner_run_all(r, CK_NORMAL);
-    int bad = srunner_ntests_failed(r);
-    srunner_free(r);
-    return bad != 0;
+    return run_suite(s);
 }
