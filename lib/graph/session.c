@@ -2,6 +2,7 @@
 
 #include "base/mem.h"
 #include "graph/session_impl.h"
+#include "graph/slices.h"
 
 #include <stdio.h>
 #include <string.h>
@@ -132,6 +133,7 @@ void tsr_session_free(struct tsr_session *s)
     tsr_free(s->want_gin);
     tsr_free(s->in_constant);
     tsr_free(s->want);
+    tsr_slices_free(s->slices);
     tsr_free(s);
 }
 
@@ -479,6 +481,16 @@ static void forget(struct tsr_session *s)
     }
 }
 
+/* Counts the node's reads, and drops the values that nobody will read. */
+static void let_go(struct tsr_session *s, const struct tsr_node *node)
+{
+    for (int k = 0; k < node->n_in; k++) {
+        int32_t v = node->in[k];
+        if (v < 0 || --s->left[v] > 0 || s->opt.training) continue;
+        if (!s->constant[v] && !s->given[v] && !s->g->value[v].is_init) tsr_tensor_release(&s->value[v]);
+    }
+}
+
 enum tsr_status tsr_session_run(struct tsr_session *s, const int32_t *want, size_t n_want, struct tsr_error *err)
 {
     for (size_t i = 0; i < n_want; i++)
@@ -494,15 +506,14 @@ enum tsr_status tsr_session_run(struct tsr_session *s, const int32_t *want, size
     s->runs++;
     s->turns = 0;
     memcpy(s->left, s->uses, s->g->n_value * sizeof *s->left);
-    for (size_t i = 0; i < s->g->n_node; i++) {
-        const struct tsr_node *node = &s->g->node[i];
+    for (size_t i = 0, looked = 0; i < s->g->n_node; i++) {
+        bool done = false;
         if (!s->needed[i]) continue;
-        TSR_TRY(tsr_session_run_node(s, i, err));
-        for (int k = 0; k < node->n_in; k++) {
-            int32_t v = node->in[k];
-            if (v < 0 || --s->left[v] > 0 || s->opt.training) continue;
-            if (!s->constant[v] && !s->given[v] && !s->g->value[v].is_init) tsr_tensor_release(&s->value[v]);
-        }
+        if (i >= looked) TSR_TRY(tsr_session_run_slices(s, i, &looked, &done, err));
+        if (!done) TSR_TRY(tsr_session_run_node(s, i, err));
+        else
+            for (; i + 1 < looked; i++) let_go(s, &s->g->node[i]);
+        let_go(s, &s->g->node[i]);
     }
     for (size_t i = 0; i < n_want; i++)
         if (s->value[want[i]].dtype == TSR_NONE)

@@ -5,10 +5,13 @@
 #include "graph/recycler.h"
 #include "graph/session.h"
 
+struct tsr_slices; /* slices.h */
+
 struct tsr_node_state {
     void *state;
     void (*state_free)(void *);
-    bool ran; /* in the last run */
+    bool ran;  /* in the last run */
+    bool warm; /* it has kept what it can: see slices.c */
 };
 
 struct tsr_session {
@@ -47,6 +50,7 @@ struct tsr_session {
     bool *want_out, *want_gin;
     bool *in_constant; /* inputs that no run changes */
     size_t spare;      /* bytes that node states may still take */
+    struct tsr_slices *slices; /* NULL until needed */
 };
 
 /* Runs one node whose inputs are there. While folding, nodes that are not constant, and those whose

@@ -315,6 +315,6 @@ static enum tsr_status backward(struct tsr_op_ctx *ctx)
 }
 
 const struct tsr_op tsr_ops_conv_last[] = {
-    {"Conv", "tessera", TSR_OP_WIDEN, 2, 4, 1, infer, forward, backward, 6},
+    {"Conv", "tessera", TSR_OP_WIDEN | TSR_OP_SAMPLES, 2, 4, 1, infer, forward, backward, 6},
 };
 const size_t tsr_n_ops_conv_last = sizeof tsr_ops_conv_last / sizeof tsr_ops_conv_last[0];

@@ -52,6 +52,9 @@ enum {
     TSR_OP_DATA_SHAPE = 8, /* infer() reads elements, not only shapes, of its inputs */
     TSR_OP_WIDEN = 16, /* knows f32 and f64 only: the executor widens f16 and bf16 inputs to f32
                          around it and narrows the f32 outputs back */
+    TSR_OP_SAMPLES = 64, /* outside training, where the inputs that are no parameters have two dimensions or more:
+                            sample i (of the first dimension) of output 0 follows from sample i of them, bit for bit
+                            whatever the others are; forward() may run in several threads at once */
     TSR_OP_DYNAMIC = 32 /* shapes follow from the computation: infer is NULL, and forward() makes the
                          wanted outputs itself (tensors over ctx->alloc, or shared ones) */
 };

@@ -128,8 +128,8 @@ static enum tsr_status backward(struct tsr_op_ctx *ctx)
 }
 
 const struct tsr_op tsr_ops_pool_last[] = {
-    {"AveragePool", "tessera", TSR_OP_WIDEN, 1, 1, 1, infer, forward, backward, 0},
-    {"GlobalAveragePool", "tessera", TSR_OP_WIDEN, 1, 1, 1, infer, forward, backward, 0},
-    {"MaxPool", "tessera", TSR_OP_WIDEN, 1, 1, 1, infer, forward, backward, 0},
+    {"AveragePool", "tessera", TSR_OP_WIDEN | TSR_OP_SAMPLES, 1, 1, 1, infer, forward, backward, 0},
+    {"GlobalAveragePool", "tessera", TSR_OP_WIDEN | TSR_OP_SAMPLES, 1, 1, 1, infer, forward, backward, 0},
+    {"MaxPool", "tessera", TSR_OP_WIDEN | TSR_OP_SAMPLES, 1, 1, 1, infer, forward, backward, 0},
 };
 const size_t tsr_n_ops_pool_last = sizeof tsr_ops_pool_last / sizeof tsr_ops_pool_last[0];
