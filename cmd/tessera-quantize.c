@@ -184,6 +184,8 @@ static enum tsr_status quantise_model(struct tsr_cli *cli, struct tsr_error *err
     o.correct_bias = (enum tsr_quant_choice)set.correct;
     o.equalise = (enum tsr_quant_choice)set.equalise;
     if (set.budget != NULL) TSR_TRY(tsr_quant_budget_parse(set.budget, &o.budget, err));
+    if (set.budget != NULL && tsr_grid_weight_bits(o.grid) > 8)
+        return tsr_fail(err, TSR_E_USAGE, "--budget goes with grids of 8 bits and fewer, not with --to %s", tsr_grid_names[set.to]);
     if (set.prune != NULL) TSR_TRY(tsr_prune_parse(set.prune, &o.prune, err));
     enum tsr_status status;
     TSR_GO(status, done, tsr_onnx_load(set.model, &g, err));

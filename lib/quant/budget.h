@@ -15,7 +15,7 @@ enum tsr_status tsr_quant_sensitivity(const struct tsr_quant_judge *j, const str
                                       const struct tsr_quantise_options *options, int64_t rows, struct tsr_error *err) TSR_MUST_USE;
 
 /* Promotes as few layers of the plan as it takes, the most sensitive first. *kl: what is reached; above the
- * budget where even float weights of all do not meet it (they do: it is 0 then). */
+ * budget where even float weights of all do not meet it. */
 enum tsr_status tsr_quant_fit_budget(const struct tsr_quant_judge *j, const struct tsr_observer *o, struct tsr_quant_plan *plan,
                                      const struct tsr_quantise_options *options, double *kl, struct tsr_error *err) TSR_MUST_USE;
 

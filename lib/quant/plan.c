@@ -135,6 +135,19 @@ void tsr_quant_plan_set(struct tsr_quant_plan *plan, size_t node, int weight_bit
     tsr_free(l->scale);
     l->rounded = NULL;
     l->scale = NULL;
+    l = tsr_quant_bias_layer(plan, node); /* a shift makes up for the error of the bits before */
+    if (l == NULL) return;
+    tsr_free(l->bias_shift);
+    l->bias_shift = NULL;
+}
+
+struct tsr_quant_layer *tsr_quant_bias_layer(const struct tsr_quant_plan *plan, size_t node)
+{
+    const struct tsr_graph *g = plan->g;
+    if (strcmp(g->node[node].op_type, "MatMul") != 0) return &plan->layer[node];
+    const int32_t v = g->node[node].out[0], reader = plan->reader[v];
+    if (plan->reads[v] != 1 || strcmp(g->node[reader].op_type, "Add") != 0 || g->node[reader].domain[0] != '\0') return NULL;
+    return plan->layer[reader].bias >= 0 ? &plan->layer[reader] : NULL;
 }
 
 static enum tsr_status exclude_nodes(struct tsr_quant_plan *plan, const char *const *exclude, size_t n, struct tsr_error *err)

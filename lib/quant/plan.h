@@ -73,8 +73,11 @@ enum tsr_status tsr_quant_plan_copy(struct tsr_quant_plan *to, const struct tsr_
 
 /* Finds the points anew after layers were switched on or off or given other bits. */
 void tsr_quant_plan_points(struct tsr_quant_plan *plan);
-/* Gives a layer other weights: 32 bits switches it off. Forgets its rounding. */
+/* Gives a layer other weights: 32 bits switches it off. Forgets its rounding and the shift of its bias. */
 void tsr_quant_plan_set(struct tsr_quant_plan *plan, size_t node, int weight_bits, int activation_bits);
+
+/* The layer whose bias is added to what the node computes: its own, or that of the Add behind a MatMul; NULL: none. */
+struct tsr_quant_layer *tsr_quant_bias_layer(const struct tsr_quant_plan *plan, size_t node);
 
 /* Whether Relu or Clip is all that reads v: then its output is the point. */
 bool tsr_quant_before_activation(const struct tsr_quant_plan *plan, int32_t v);

@@ -160,7 +160,11 @@ static enum tsr_status refine(struct tsr_quantiser *q, const struct tsr_quant_ju
     if (q->opt.equalise == TSR_QUANT_AUTO) TSR_TRY(equalise(q, j, r, err));
     if (four && q->opt.rounding == TSR_ROUND_LEARNED) TSR_TRY(learn(q, j, true, &r->kl, &r->rounded, err));
     if (q->opt.correct_bias == TSR_QUANT_AUTO) TSR_TRY(learn(q, j, false, &r->kl, &r->shifted, err));
-    return q->opt.budget.kl > 0 ? tsr_quant_fit_budget(j, &q->observer, &q->plan, &q->opt, &r->kl, err) : TSR_OK;
+    if (!(q->opt.budget.kl > 0)) return TSR_OK;
+    TSR_TRY(tsr_quant_fit_budget(j, &q->observer, &q->plan, &q->opt, &r->kl, err));
+    if (r->kl <= q->opt.budget.kl) return TSR_OK;
+    return tsr_fail(err, TSR_E_LIMIT, "the budget cannot be met: with every layer that has weights in float the outputs diverge by %.3g nats, "
+                    "and %.3g are allowed; allow more%s", r->kl, q->opt.budget.kl, q->weights > 0 ? " or prune less" : "");
 }
 
 static void count_nodes(const struct tsr_quant_plan *plan, struct tsr_quantise_report *r)

@@ -66,7 +66,8 @@ enum tsr_status tsr_quantiser_block(struct tsr_quantiser *q, const struct tsr_te
  * the samples seen (release with tsr_graph_free), and what was learnt back into the quantiser. */
 enum tsr_status tsr_quantiser_fake(struct tsr_quantiser *q, struct tsr_graph **fake, struct tsr_error *err) TSR_MUST_USE;
 enum tsr_status tsr_quantiser_take(struct tsr_quantiser *q, const struct tsr_graph *fake, struct tsr_error *err) TSR_MUST_USE;
-/* The model on the grid; release with tsr_graph_free. Once only. TSR_E_MISMATCH: no samples came. */
+/* The model on the grid; release with tsr_graph_free. Once only. TSR_E_MISMATCH: no samples came. TSR_E_LIMIT: the
+ * budget cannot be met, as where pruning alone costs more. */
 enum tsr_status tsr_quantiser_finish(struct tsr_quantiser *q, struct tsr_graph **out, struct tsr_quantise_report *report,
                                      struct tsr_error *err) TSR_MUST_USE;
 /* What became of each node, after tsr_quantiser_finish; borrowed. */

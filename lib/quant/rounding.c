@@ -3,14 +3,14 @@
 #include "base/mem.h"
 #include "graph/batch.h"
 #include "quant/patches.h"
+#include "tensor/blas.h"
 #include "tensor/gemm.h"
-#include "tensor/isa.h"
 
 #include <math.h>
 #include <string.h>
 
 #define ROOM ((size_t)96 << 20) /* of Gram matrices at a time */
-enum { ROWS = 8192 /* of all samples together, a layer and group */, SWEEPS = 8 };
+enum { ROWS = 8192 /* of all samples together, a layer and group */ };
 
 /* ---- Gram matrices -------------------------------------------------------------------------- */
 
@@ -26,19 +26,21 @@ static size_t gram_bytes(const struct tsr_patches *p) { return (size_t)(p->group
 static void release(struct subject *s)
 {
     tsr_free(s->m.h);
+    tsr_free(s->m.l);
     tsr_free(s->m.mean);
     tsr_free(s->m.mean_float);
     memset(&s->m, 0, sizeof s->m);
 }
 
-static enum tsr_status gram_new(struct subject *s, struct tsr_error *err)
+/* The means, and the matrix where rounding is to be learnt. */
+static enum tsr_status gram_new(struct subject *s, bool round, struct tsr_error *err)
 {
     const size_t n = (size_t)(s->p.groups * s->p.k);
     s->m = (struct tsr_gram){.groups = s->p.groups, .k = s->p.k};
-    s->m.h = tsr_calloc(n, (size_t)s->p.k * sizeof *s->m.h);
+    if (round) s->m.h = tsr_calloc(n, (size_t)s->p.k * sizeof *s->m.h);
     s->m.mean = tsr_calloc(n, sizeof *s->m.mean);
     s->m.mean_float = tsr_calloc(n, sizeof *s->m.mean_float);
-    return s->m.h && s->m.mean && s->m.mean_float ? TSR_OK : tsr_nomem(err, n * (size_t)s->p.k * sizeof *s->m.h);
+    return (s->m.h || !round) && s->m.mean && s->m.mean_float ? TSR_OK : tsr_nomem(err, n * (size_t)s->p.k * sizeof *s->m.h);
 }
 
 static void add_means(int64_t rows, int64_t k, const float *x, double *sum)
@@ -59,10 +61,11 @@ static enum tsr_status add_batch(const struct tsr_quant_plan *plan, struct subje
         add_means(n, k, rows, s->m.mean_float + g * k);
         for (int64_t i = 0; on && i < n * k; i++) rows[i] = tsr_step_round(&point->step, rows[i]);
         add_means(n, k, rows, s->m.mean + g * k);
+        if (g == 0) s->m.rows += n;
+        if (n == 0 || s->m.h == NULL) continue;
         const struct tsr_gemm product = {.ta = true, .m = k, .n = k, .k = n, .alpha = 1, .beta = 1, .a = rows, .b = rows,
                                          .c = s->m.h + g * k * k, .lda = k, .ldb = k, .ldc = k};
-        if (n > 0) tsr_gemm_run(&product, pool);
-        if (g == 0) s->m.rows += n;
+        tsr_gemm_run(&product, pool);
     }
     tsr_free(rows);
     return TSR_OK;
@@ -97,34 +100,6 @@ static enum tsr_status collect(const struct tsr_quant_plan *plan, struct subject
 
 /* ---- rounding ------------------------------------------------------------------------------- */
 
-TSR_CLONES static void subtract(int64_t n, float f, const float *h, float *g)
-{
-    TSR_IVDEP for (int64_t i = 0; i < n; i++) g[i] -= f * h[i];
-}
-
-int64_t tsr_round_row(int64_t k, const float *h, const float *w, const float *s, int most, int8_t *q, float *scratch)
-{
-    float *g = scratch; /* H (w - s q) */
-    int64_t changed = 0;
-    memset(g, 0, (size_t)k * sizeof *g);
-    for (int64_t j = 0; j < k; j++) subtract(k, -(w[j] - s[j] * (float)q[j]), h + j * k, g);
-    for (int sweep = 0; sweep < SWEEPS; sweep++) {
-        int64_t moves = 0;
-        for (int64_t j = 0; j < k; j++) {
-            float v = rintf((float)q[j] + g[j] / (h[j * k + j] * s[j]));
-            v = v > (float)most ? (float)most : v < (float)-most ? (float)-most : v;
-            const float step = (v - (float)q[j]) * s[j];
-            if (step == 0 || v != v) continue;
-            q[j] = (int8_t)v;
-            subtract(k, step, h + j * k, g);
-            moves++;
-        }
-        changed += moves;
-        if (moves == 0) break;
-    }
-    return changed;
-}
-
 struct task {
     const struct subject *s;
     const float *w;            /* the file's weights */
@@ -142,14 +117,14 @@ static void round_task(void *arg, int64_t i, int worker)
     const struct tsr_patches *p = &t->s->p;
     const int64_t k = p->k, g = i / p->n, base = g * p->step_g + i % p->n * p->step_n;
     float *w = (float *)(void *)(t->mem + t->each * (size_t)worker), *s = w + k, *scratch = s + k;
-    int8_t *q = (int8_t *)(scratch + k);
+    int8_t *q = (int8_t *)(scratch + k) + k;
     for (int64_t j = 0; j < k; j++) {
         const int64_t at = base + j * p->step_k;
         w[j] = t->w[at];
         s[j] = t->scale[tsr_weight_scale_index(t->shape, t->grid, at)];
         q[j] = t->q[at];
     }
-    (void)tsr_round_row(k, t->s->m.h + g * k * k, w, s, (1 << (t->grid->bits - 1)) - 1, q, scratch);
+    tsr_round_row(k, t->s->m.h + g * k * k, t->s->m.l != NULL ? t->s->m.l + g * k * k : NULL, w, s, (1 << (t->grid->bits - 1)) - 1, q, scratch);
     for (int64_t j = 0; j < k; j++) t->q[base + j * p->step_k] = q[j];
 }
 
@@ -163,6 +138,26 @@ static void damp(struct tsr_gram *m)
         const float add = (float)(0.01 * mean + 1e-20);
         for (int64_t j = 0; j < m->k; j++) h[j * m->k + j] += add;
     }
+}
+
+/* The Cholesky factors of all groups; none where one matrix has no factor. */
+static enum tsr_status factor(struct tsr_gram *m, struct tsr_error *err)
+{
+    const size_t each = (size_t)(m->k * m->k);
+    double *a = tsr_malloc(each, sizeof *a);
+    m->l = tsr_malloc((size_t)m->groups * each, sizeof *m->l);
+    const enum tsr_status status = a != NULL && m->l != NULL ? TSR_OK : tsr_nomem(err, each * sizeof *a);
+    bool whole = true;
+    for (size_t g = 0; g < (size_t)m->groups && status == TSR_OK && whole; g++) {
+        for (size_t i = 0; i < each; i++) a[i] = (double)m->h[g * each + i];
+        whole = tsr_lapack_cholesky(m->k, a, m->k, NULL) == TSR_OK;
+        for (size_t i = 0; i < each; i++) m->l[g * each + i] = (float)a[i];
+    }
+    tsr_free(a);
+    if (whole) return status;
+    tsr_free(m->l);
+    m->l = NULL;
+    return status;
 }
 
 /* Integers and scales to nearest, as the rewriter would make them. */
@@ -189,8 +184,9 @@ static enum tsr_status learn_rounding(const struct tsr_quant_plan *plan, struct 
     const struct tsr_tensor *w = &plan->g->value[plan->g->node[s->node].in[1]].init;
     TSR_TRY(nearest(l, w, err));
     damp(&s->m);
+    TSR_TRY(factor(&s->m, err));
     struct task t = {.s = s, .w = w->data, .shape = &w->shape, .grid = &l->grid, .scale = l->scale, .q = l->rounded};
-    t.each = ((size_t)s->p.k * 13 + 63) & ~(size_t)63;
+    t.each = ((size_t)s->p.k * 14 + 63) & ~(size_t)63;
     const size_t bytes = t.each * (size_t)tsr_pool_threads(pool);
     t.mem = tsr_aligned(bytes);
     if (t.mem == NULL) return tsr_nomem(err, bytes);
@@ -201,24 +197,13 @@ static enum tsr_status learn_rounding(const struct tsr_quant_plan *plan, struct 
 
 /* ---- biases --------------------------------------------------------------------------------- */
 
-/* The layer whose bias can take the shift: the node itself, or the Add behind a MatMul. */
-static struct tsr_quant_layer *bias_of(const struct tsr_quant_plan *plan, size_t node)
-{
-    const struct tsr_graph *g = plan->g;
-    if (strcmp(g->node[node].op_type, "MatMul") != 0) return &plan->layer[node];
-    const int32_t v = g->node[node].out[0], reader = plan->reader[v];
-    if (plan->reads[v] != 1 || strcmp(g->node[reader].op_type, "Add") != 0 || g->node[reader].domain[0] != '\0') return NULL;
-    struct tsr_quant_layer *add = &plan->layer[reader];
-    return add->bias >= 0 && !add->on ? add : NULL;
-}
-
 static enum tsr_status learn_shift(const struct tsr_quant_plan *plan, const struct subject *s, struct tsr_error *err)
 {
-    struct tsr_quant_layer *l = &plan->layer[s->node], *to = bias_of(plan, s->node);
+    struct tsr_quant_layer *l = &plan->layer[s->node], *to = tsr_quant_bias_layer(plan, s->node);
     const struct tsr_patches *p = &s->p;
     const struct tsr_tensor *w = &plan->g->value[plan->g->node[s->node].in[1]].init;
     const int64_t outputs = p->groups * p->n;
-    if (to == NULL || s->m.rows == 0) return TSR_OK;
+    if (to == NULL || (to != l && to->on) || s->m.rows == 0) return TSR_OK;
     if (to != l && tsr_tensor_count(&plan->g->value[plan->g->node[plan->reader[plan->g->node[s->node].out[0]]].in[to->bias]].init) != outputs)
         return TSR_OK;
     const bool had = l->rounded != NULL;
@@ -259,7 +244,7 @@ static enum tsr_status learn_some(struct tsr_quant_plan *plan, struct subject *s
                                   const struct tsr_quant_samples *samples, int64_t n, bool round, bool shift, struct tsr_pool *pool,
                                   struct tsr_error *err)
 {
-    for (size_t i = 0; i < n_subjects; i++) TSR_TRY(gram_new(&s[i], err));
+    for (size_t i = 0; i < n_subjects; i++) TSR_TRY(gram_new(&s[i], round && plan->layer[s[i].node].grid.bits == 4, err));
     TSR_TRY(collect(plan, s, n_subjects, want, samples, n, pool, err));
     for (size_t i = 0; i < n_subjects; i++) {
         if (round && plan->layer[s[i].node].grid.bits == 4) TSR_TRY(learn_rounding(plan, &s[i], pool, err));
