@@ -2,7 +2,7 @@
 #include "shared/show.h"
 
 static struct {
-    bool check, json, salvage;
+    bool check, json, prove, salvage;
     const char *export;
     int rows;
 } set;
@@ -12,6 +12,7 @@ static const char *const row_words[] = {"ref", "view", NULL};
 static const struct tsr_option options[] = {
     TSR_FLAG('c', "check", &set.check, "verify everything, bodies too, and print one line"),
     TSR_FLAG('j', "json", &set.json, "print one JSON object per segment or model"),
+    TSR_FLAG(0, "prove", &set.prove, "prove for each integer layer of a model that no sum wraps and no rounding is off by more than 1"),
     TSR_STRING('e', "export", "NAME", &set.export,
                "write outputs, keys, inputs, hub, basis or a layer's activations as .npy"),
     TSR_CHOICE(0, "rows", "ref|view", &set.rows, row_words, "which rows to export: of the references or of the views (default: ref)"),
@@ -130,6 +131,29 @@ static enum tsr_status load_model(struct tsr_source *src, const char *path, stru
     return status;
 }
 
+static enum tsr_status prove(struct tsr_cli *cli, struct tsr_source *src, const char *path, struct tsr_error *err)
+{
+    struct tsr_graph *g;
+    struct tsr_proof p;
+    TSR_TRY(load_model(src, path, &g, err));
+    enum tsr_status status = tsr_prove(g, &p, err);
+    for (size_t i = 0; i < p.n && status == TSR_OK; i++) {
+        struct tsr_json *j = NULL;
+        if (!set.json) tsr_show_proof(&p.layer[i], i == 0);
+        else status = tsr_proof_json(&p.layer[i], &j, err);
+        if (status == TSR_OK && set.json) status = tsr_show_json(j, err);
+        tsr_json_free(j);
+    }
+    const bool holds = p.n > 0 && p.failed + p.unproven == 0;
+    if (status == TSR_OK && !set.json && !cli->quiet)
+        printf("%s: %s: %zu layer%s on integers, %zu with a counterexample, %zu not constant; %zu in float\n", tsr_source_name(src),
+               p.n == 0 ? "nothing to prove" : holds ? "proven" : "not proven", p.n, p.n == 1 ? "" : "s", p.failed, p.unproven, p.in_float);
+    if (!holds) cli->verdict = 1;
+    tsr_proof_release(&p);
+    tsr_graph_free(g);
+    return status;
+}
+
 static enum tsr_status look_at_model(const struct tsr_cli *cli, struct tsr_source *src, const char *path,
                                      struct tsr_error *err)
 {
@@ -162,13 +186,17 @@ static enum tsr_status inspect(struct tsr_cli *cli, struct tsr_source *src, cons
     TSR_TRY(tsr_source_peek(src, 1, &p, &n, err));
     if (n > 0 && begins_model(p[0]) && !set.salvage) {
         if (set.export != NULL) return tsr_fail(err, TSR_E_USAGE, "'%s' is a model; only streams are exported from", tsr_source_name(src));
+        if (set.prove) return prove(cli, src, path, err);
         return look_at_model(cli, src, path, err);
     }
+    if (set.prove) return tsr_fail(err, TSR_E_USAGE, "'%s' is no ONNX model; --prove is for models", tsr_source_name(src));
     return set.export != NULL || set.salvage ? produce(cli, src, err) : look(cli, src, err);
 }
 
 static enum tsr_status run(struct tsr_cli *cli, struct tsr_error *err)
 {
+    if (set.prove && (set.check || set.salvage || set.export != NULL))
+        return tsr_fail(err, TSR_E_USAGE, "option '--prove' goes with --json alone");
     if (set.check + set.json + set.salvage + (set.export != NULL) > 1)
         return tsr_fail(err, TSR_E_USAGE, "only one of --check, --json, --export and --salvage can be done at a time");
     if (tsr_cli_given(cli, "rows") && set.export == NULL)
@@ -185,8 +213,8 @@ static enum tsr_status run(struct tsr_cli *cli, struct tsr_error *err)
 
 static const struct tsr_program program = {
     .name = "tessera-inspect",
-    .purpose = "show, check, export and salvage token streams",
-    .usage = "[FILE]\n--check [FILE]\n--export NAME [FILE]\n--salvage [FILE]",
+    .purpose = "show, check, export and salvage token streams; prove models",
+    .usage = "[FILE]\n--check [FILE]\n--prove [MODEL]\n--export NAME [FILE]\n--salvage [FILE]",
     .takes = TSR_TAKES_ALL | TSR_TAKES_OUTPUT,
     .options = options,
     .n_options = TSR_LENGTH(options),

@@ -60,6 +60,7 @@
 #include "quant/observe.h"
 #include "quant/plan.h"
 #include "quant/prepare.h"
+#include "quant/prove.h"
 #include "quant/prune.h"
 #include "quant/quantise.h"
 #include "quant/refine.h"

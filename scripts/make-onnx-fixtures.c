@@ -80,7 +80,7 @@ static void save(const char *name, B b)
 
 /* ---- ONNX messages ---- */
 
-enum { F32 = 1, I64 = 7, STRING = 8, COMPLEX = 14, FLOAT_ATTR = 1, INT_ATTR = 2, TENSOR_ATTR = 4, GRAPH_ATTR = 5 };
+enum { F32 = 1, U8 = 2, I8 = 3, I32 = 6, I64 = 7, STRING = 8, COMPLEX = 14, FLOAT_ATTR = 1, INT_ATTR = 2, TENSOR_ATTR = 4, GRAPH_ATTR = 5 };
 
 /* Sizes of a tensor: n numbers, then name and type. */
 static B tensor_head(const char *name, int dtype, int rank, ...)
@@ -328,6 +328,43 @@ static void functions(void)
     save("bad-function-bomb", m);
 }
 
+static B raw(B tensor, const void *p, size_t n)
+{
+    bytes(&tensor, 9, p, n);
+    return tensor;
+}
+
+/* A product of integers between QuantizeLinear and DequantizeLinear, whose sums are 3 * 127 * 255 and the bias at
+ * most, and whose scales are sx, 0.3 and sy. */
+static void save_product(const char *name, int32_t bias, float sx, float sy)
+{
+    static const int8_t w[9] = {127, -127, 1, 127, -127, 2, 127, -127, 3};
+    const int32_t b[3] = {bias, 0, 0};
+    const float sw = 0.3F, sb = sx * sw;
+    const uint8_t zero[4] = {0};
+    B g = graph_of(6, node("QuantizeLinear", "x,sx,zu", "xq"), node("DequantizeLinear", "xq,sx,zu", "xf"),
+                   node("DequantizeLinear", "w,sw,zi", "wf"), node("DequantizeLinear", "b,sb", "bf"),
+                   node("Gemm", "xf,wf,bf", "yf"), node("QuantizeLinear", "yf,sy,zu", "yq"));
+    message(&g, 1, node("DequantizeLinear", "yq,sy,zu", "y"));
+    message(&g, 5, raw(tensor_head("w", I8, 2, D(3), D(3)), w, sizeof w));
+    message(&g, 5, raw(tensor_head("b", I32, 1, D(3)), b, sizeof b));
+    message(&g, 5, raw(tensor_head("sx", F32, 0), &sx, 4));
+    message(&g, 5, raw(tensor_head("sy", F32, 0), &sy, 4));
+    message(&g, 5, raw(tensor_head("sb", F32, 0), &sb, 4));
+    message(&g, 5, raw(tensor_head("sw", F32, 0), &sw, 4));
+    message(&g, 5, raw(tensor_head("zu", U8, 0), zero, 1));
+    message(&g, 5, raw(tensor_head("zi", I8, 0), zero, 1));
+    save(name, model_of(g));
+}
+
+/* For tessera-inspect --prove. */
+static void products(void)
+{
+    save_product("good-product", 1000, 0.01F, 4);
+    save_product("good-product-wraps", INT32_MAX - 3 * 127 * 255 + 1, 0.01F, 4);
+    save_product("good-product-underflows", 1000, 1e-44F, 2.5e-44F);
+}
+
 static void good(void)
 {
     B g;
@@ -349,6 +386,7 @@ static void good(void)
     save_external("good-external-to-the-end", "weights.bin", "16", NULL);
     typed_fields();
     raw_fields();
+    products();
 }
 
 static B with(B message_, unsigned field, B child)

@@ -1,5 +1,6 @@
 #include "shared/show.h"
 
+#include <math.h>
 #include <stdio.h>
 
 enum tsr_status tsr_show_json(const struct tsr_json *j, struct tsr_error *err)
@@ -175,4 +176,34 @@ void tsr_show_model(const char *name, const struct tsr_json *model, bool all)
         put_name(string_of(v, "name"));
         printf("  %s\n", string_of(v, "op"));
     }
+}
+
+/* Bits that a sum may still grow by. */
+static double headroom(const struct tsr_proof_layer *l)
+{
+    const double most = fmax((double)l->highest, -(double)l->lowest);
+    return 31 - log2(fmax(most, 1));
+}
+
+static void show_wrap(const struct tsr_proof_layer *l)
+{
+    printf("    the sum of channel %lld reaches %lld, beyond 32 bits: input %d where the weight is positive (%lld terms), %d where it is "
+           "negative (%lld)\n", (long long)l->channel, (long long)(l->negative ? l->lowest : l->highest), l->negative ? l->x_lo : l->x_hi,
+           (long long)(l->negative ? l->downs : l->ups), l->negative ? l->x_hi : l->x_lo, (long long)(l->negative ? l->ups : l->downs));
+}
+
+void tsr_show_proof(const struct tsr_proof_layer *l, bool first)
+{
+    if (first) printf("%-6s %-14s %8s %6s %12s %12s %6s %8s  %s\n", "holds", "operator", "channels", "terms", "lowest", "highest", "spare", "rounding", "layer");
+    printf("%-6s %-14s ", tsr_proof_layer_holds(l) ? "yes" : "NO", l->op);
+    if (l->terms_that_fit > 0) printf("%8s %6s %12s %12s %6s ", "any", "any", "-", "-", "-");
+    else printf("%8lld %6lld %12lld %12lld %6.1f ", (long long)l->channels, (long long)l->terms, (long long)l->lowest, (long long)l->highest, headroom(l));
+    if (l->end == TSR_PROOF_WITHIN) printf("%8.1e  ", l->slack);
+    else printf("%8s  ", l->end == TSR_PROOF_FLOAT ? "float" : "BEYOND");
+    put_name(l->node);
+    putchar('\n');
+    if (l->terms_that_fit > 0) printf("    both operands change: sums of up to %lld terms fit in 32 bits\n", (long long)l->terms_that_fit);
+    if (l->wraps) show_wrap(l);
+    if (l->end == TSR_PROOF_BEYOND)
+        printf("    channel %lld, sum %lld: %g comes out where %g is exact\n", (long long)l->end_channel, (long long)l->end_sum, l->end_have, l->end_want);
 }
