@@ -2,7 +2,8 @@
 // DIR/output.npy: absolute difference up to 1e-4. One line a folder; exit 1 where one differs,
 // 77 where the package onnxruntime-node is not found (through NODE_PATH).
 // ort-run.js --forward OUT THREADS MODEL INPUT.npy - runs the model once and writes the elements of
-// its first output to OUT. ort-run.js --library prints the path of ONNX Runtime's shared library.
+// its first output to OUT. ort-run.js --operators MODEL prints what becomes of convolutions and products once
+// ONNX Runtime has optimised the model: NAME COUNT a line. ort-run.js --library prints the path of ONNX Runtime's shared library.
 'use strict';
 const fs = require('fs');
 const TOLERANCE = 1e-4;
@@ -41,6 +42,22 @@ async function forward(ort, out, threads, model, input) {
   fs.writeFileSync(out, Buffer.from(y.data.buffer, y.data.byteOffset, y.data.byteLength));
 }
 
+async function operators(ort, model) {
+  const os = require('os'), path = require('path'), dir = fs.mkdtempSync(path.join(os.tmpdir(), 'ort-'));
+  try {
+    const to = path.join(dir, 'optimised.onnx');
+    await ort.InferenceSession.create(model, { optimizedModelFilePath: to, graphOptimizationLevel: 'all', logSeverityLevel: 4 });
+    const text = fs.readFileSync(to);
+    for (const name of ['Conv', 'FusedConv', 'Gemm', 'FusedGemm', 'MatMul', 'FusedMatMul', 'QLinearConv', 'ConvInteger', 'QLinearMatMul',
+      'MatMulInteger', 'MatMulIntegerToFloat', 'DynamicQuantizeMatMul', 'QGemm', 'MatMulNBits']) {
+      const field = Buffer.concat([Buffer.from([0x22, name.length]), Buffer.from(name)]); // NodeProto.op_type
+      let n = 0;
+      for (let at = text.indexOf(field); at >= 0; at = text.indexOf(field, at + 1)) n++;
+      if (n > 0) console.log(`${name} ${n}`);
+    }
+  } finally { fs.rmSync(dir, { recursive: true }); }
+}
+
 function library() {
   const path = require('path'), bin = path.join(path.dirname(require.resolve('onnxruntime-node/package.json')), 'bin');
   for (const abi of fs.readdirSync(bin)) {
@@ -55,6 +72,7 @@ async function main() {
   let ort, failed = 0;
   try { ort = require('onnxruntime-node'); } catch (e) { process.exit(77); }
   if (process.argv[2] === '--library') return console.log(library());
+  if (process.argv[2] === '--operators') return operators(ort, process.argv[3]);
   if (process.argv[2] === '--forward') return forward(ort, ...process.argv.slice(3));
   for (const dir of process.argv.slice(2)) {
     let result;

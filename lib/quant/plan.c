@@ -56,7 +56,9 @@ static void describe_product(const struct tsr_quant_plan *plan, const struct tsr
         l->why = "its weights are more than one matrix";
         return;
     }
-    if (!conv && w == NULL && plan->grid != TSR_GRID_INT8) return; /* a product of activations: in 8 bits or not at all */
+    /* A product of activations: in 8 bits or not at all. Where attention has a float kernel of its own, bringing
+     * its operands to the grid and back costs more time than integers save, and accuracy besides. */
+    if (!conv && w == NULL && (plan->grid != TSR_GRID_INT8 || plan->target == TSR_TARGET_ORT)) return;
     l->role = TSR_ROLE_PRODUCT;
     l->weight = w != NULL ? 1 : -1;
     l->bias = (conv || gemm) && node->n_in > 2 && node->in[2] >= 0 ? 2 : -1;

@@ -10,7 +10,7 @@
 #include "quant/grid.h"
 
 enum tsr_quant_target {
-    TSR_TARGET_ORT,     /* asymmetric activations; outputs stay float */
+    TSR_TARGET_ORT,     /* asymmetric activations; outputs and products of two activations stay float */
     TSR_TARGET_XNNPACK, /* as ORT, outputs quantised too */
     TSR_TARGET_TFLM,    /* as XNNPACK; Concat keeps one step; softmax has scale 1/256 */
     TSR_TARGET_NCNN     /* symmetric activations within +-127 */
