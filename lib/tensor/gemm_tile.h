@@ -10,19 +10,10 @@
  * Loops have constant bounds once `tile` is inlined; the compiler unrolls them all and keeps
  * `sum` in registers. */
 
-#ifdef __clang__
-#define UNROLL _Pragma("unroll")
-#define UNROLL_STEPS _Pragma("unroll 4")
-#define UNROLL_TWO _Pragma("unroll 2")
-#else
-#define UNROLL _Pragma("GCC unroll 16")
-#define UNROLL_STEPS _Pragma("GCC unroll 4") /* short loops are foreseen to their end */
-#define UNROLL_TWO _Pragma("GCC unroll 2")
-#endif
+#include "tensor/unroll.h"
 
-TARGET static inline __attribute__((always_inline)) void
-tile(bool columns, int mr, int nv, int64_t k, const float *a, int64_t as, const float *b, int64_t bs, float *c,
-     int64_t cs, int64_t last, const struct tsr_tile_end *end)
+TARGET KERNEL void tile(bool columns, int mr, int nv, int64_t k, const float *a, int64_t as, const float *b, int64_t bs, float *c,
+                        int64_t cs, int64_t last, const struct tsr_tile_end *end)
 {
     V sum[TSR_TILE_ROWS][TSR_TILE_WIDE];
     UNROLL

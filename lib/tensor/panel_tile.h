@@ -4,7 +4,7 @@
  *   PANEL1..PANEL4        the tallest tiles of 1 to 4 vectors */
 
 /* Sums become elements of C: row i at c + to[i], or c + i * cs where `to` is NULL; end->add alike. */
-TARGET static inline __attribute__((always_inline)) void
+TARGET KERNEL void
 finish(int mr, int nv, V sum[TSR_PANEL_ROWS][TSR_PANEL_WIDE], float *c, const int64_t *to, int64_t cs, int64_t last, bool more,
        const struct tsr_panel_end *end, int64_t skipped)
 {
@@ -43,7 +43,7 @@ finish(int mr, int nv, V sum[TSR_PANEL_ROWS][TSR_PANEL_WIDE], float *c, const in
 }
 
 /* What sums begin with. */
-TARGET static inline __attribute__((always_inline)) void start(int nv, V first[TSR_PANEL_WIDE], const float *bias, int64_t last)
+TARGET KERNEL void start(int nv, V first[TSR_PANEL_WIDE], const float *bias, int64_t last)
 {
     UNROLL
     for (int j = 0; j < nv; j++) {
@@ -52,7 +52,7 @@ TARGET static inline __attribute__((always_inline)) void start(int nv, V first[T
     }
 }
 
-TARGET static inline __attribute__((always_inline)) void panel(int mr, int nv, const struct tsr_panel_tile *t)
+TARGET KERNEL void panel(int mr, int nv, const struct tsr_panel_tile *t)
 {
     const struct tsr_run *const stop = t->run + t->runs;
     for (int64_t n = 0, done = 0; n < t->tiles; n++, done += mr) {
@@ -84,7 +84,7 @@ TARGET static inline __attribute__((always_inline)) void panel(int mr, int nv, c
     }
 }
 
-TARGET static inline __attribute__((always_inline)) void filter(bool whole, int mr, int nv, const struct tsr_filter_tile *t)
+TARGET KERNEL void filter(bool whole, int mr, int nv, const struct tsr_filter_tile *t)
 {
     for (int64_t n = 0, done = 0; n < t->tiles; n++, done += mr) {
         const float *row[TSR_PANEL_ROWS], *w = t->w;

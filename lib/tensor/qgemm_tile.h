@@ -8,11 +8,7 @@
  *   STORE(p, v)           LANES sums
  *   FINISH(mr, nv, n, sum, end)   the results of sum[mr][nv] (below) for n columns
  * Loops have constant bounds once `tile` is inlined. */
-#ifdef __clang__
-#define UNROLL _Pragma("unroll")
-#else
-#define UNROLL _Pragma("GCC unroll 16")
-#endif
+#include "tensor/unroll.h"
 #define PER (TSR_QPANEL / LANES) /* vectors of a panel */
 
 /* Sums by way of memory, for the instruction sets without a FINISH of their own. */
@@ -25,9 +21,8 @@
         }                                                           \
     } while (0)
 
-TARGET static inline __attribute__((always_inline)) void tile(int mr, int np, int64_t taps, int64_t depth,
-                                                              const uint8_t *const *at, const int64_t *offset, const char *b,
-                                                              int64_t panel, int64_t n, const struct tsr_qend *end)
+TARGET KERNEL void tile(int mr, int np, int64_t taps, int64_t depth, const uint8_t *const *at, const int64_t *offset, const char *b,
+                        int64_t panel, int64_t n, const struct tsr_qend *end)
 {
     V sum[TSR_QROWS][TSR_QWIDE * PER];
     UNROLL
