@@ -7,7 +7,7 @@
 enum {
     CACHE = 3 << 19,  /* bytes that a slice may take where a node reads and writes it */
     MIXED = 4,        /* the most by which the best sizes of slices may differ along a row */
-    REUSE = 2,        /* samples that must go through weights for them not to matter, at most */
+    REUSE = 4,        /* samples that must go through weights for them not to matter, at most */
     EVEN = 4,         /* slices come in multiples of this: threads get equally many */
     LONGEST = 512     /* nodes of a row */
 };
@@ -126,22 +126,40 @@ static bool inputs_fit(const struct row *r, size_t i, struct lane *l, size_t *we
     return true;
 }
 
-/* The type and shape of node i's output for the whole batch; false where it cannot follow. */
-static bool describe(const struct row *r, size_t i, struct lane *l, size_t *weights, size_t *bytes)
+/* Asks node i for its output, of inputs in l->in. An error comes again, and is told, when the node runs by itself. */
+static bool infer(const struct row *r, size_t i, struct lane *l, struct tsr_tensor *out)
 {
-    struct tsr_session *s = r->s;
-    const struct tsr_node *node = &s->g->node[i];
-    struct tsr_tensor *out = &s->slices->whole[i - r->first];
     struct tsr_error ignored;
     struct tsr_op_ctx ctx;
     const bool wanted = true;
-    if (!inputs_fit(r, i, l, weights, bytes)) return false;
     *out = (struct tsr_tensor){0};
-    tsr_session_fill_ctx(s, i, &ctx, &ignored);
+    tsr_session_fill_ctx(r->s, i, &ctx, &ignored);
     ctx.in = l->in, ctx.out = out, ctx.want_out = &wanted, ctx.constant = l->constant, ctx.saved = l->saved;
-    /* an error comes again, and is told, when the node runs by itself */
-    if (node->op->infer(&ctx) != TSR_OK || out->dtype != TSR_F32) return false;
+    return ctx.node->op->infer(&ctx) == TSR_OK && out->dtype == TSR_F32;
+}
+
+/* Whether one sample of the inputs gives one of the output: a constant may be for the whole batch. */
+static bool one_gives_one(const struct row *r, size_t i, struct lane *l, const struct tsr_tensor *out)
+{
+    struct tsr_tensor one;
+    struct tsr_shape shape = out->shape;
+    shape.dim[0] = 1;
+    for (int k = 0; k < r->s->g->node[i].n_in; k++) {
+        if (l->in[k] == NULL || l->constant[k]) continue;
+        l->view[k] = (struct tsr_tensor){.dtype = l->in[k]->dtype, .shape = l->in[k]->shape, .data = l->in[k]->data};
+        l->view[k].shape.dim[0] = 1;
+        l->in[k] = &l->view[k];
+    }
+    return infer(r, i, l, &one) && tsr_shape_equal(&one.shape, &shape);
+}
+
+/* The type and shape of node i's output for the whole batch; false where it cannot follow. */
+static bool describe(const struct row *r, size_t i, struct lane *l, size_t *weights, size_t *bytes)
+{
+    struct tsr_tensor *out = &r->s->slices->whole[i - r->first];
+    if (!inputs_fit(r, i, l, weights, bytes) || !infer(r, i, l, out)) return false;
     if (out->shape.rank < 2 || out->shape.dim[0] != r->samples || tsr_shape_count(&out->shape) <= 0) return false;
+    if (!one_gives_one(r, i, l, out)) return false;
     *bytes += tsr_tensor_bytes(out) / (size_t)r->samples;
     return true;
 }
@@ -149,7 +167,9 @@ static bool describe(const struct row *r, size_t i, struct lane *l, size_t *weig
 static bool candidate(const struct tsr_session *s, size_t i)
 {
     const struct tsr_node *node = &s->g->node[i];
-    return (node->op->flags & TSR_OP_SAMPLES) && node->n_out == 1 && node->n_in > 0 && node->in[0] >= 0;
+    /* an axis counted from the front is not the samples', nor is the last of two or more */
+    const int64_t axis = tsr_node_int(node, "axis", -1);
+    return (node->op->flags & TSR_OP_SAMPLES) && node->n_out == 1 && node->n_in > 0 && node->in[0] >= 0 && (axis == -1 || axis > 0);
 }
 
 /* Finds the end of the row, and how many slices are best. */

@@ -6,6 +6,7 @@
 #include "base/mem.h"
 #include "ops/arg.h"
 #include "ops/families.h"
+#include "ops/packed.h"
 #include "tensor/blas.h"
 #include "tensor/gemm.h"
 #include "tensor/isa.h"
@@ -61,6 +62,10 @@ static enum tsr_status forward(struct tsr_op_ctx *ctx)
         forward_f64(&l, ctx->in[0]->data, ctx->in[1]->data, ctx->in[2]->data, ctx->out[0].data);
         return TSR_OK;
     }
+    const struct tsr_packed p = {.input = 1, .tb = l.trans, .m = l.M, .n = l.N, .k = l.K, .a = ctx->in[0]->data, .b = ctx->in[1]->data,
+                                 .c = ctx->out[0].data,
+                                 .end = {.bias = ctx->in[2]->data, .kind = l.relu ? TSR_END_RELU : TSR_END_NONE}};
+    if (tsr_packed_suits(ctx, &p)) return tsr_packed_run(ctx, &p);
     const struct tsr_gemm g = {.tb = l.trans, .relu = l.relu, .m = l.M, .n = l.N, .k = l.K, .alpha = 1, .a = ctx->in[0]->data,
                                .b = ctx->in[1]->data, .c = ctx->out[0].data, .lda = l.K, .ldb = l.ldw, .ldc = l.N,
                                .bias_n = ctx->in[2]->data};
@@ -147,6 +152,6 @@ static enum tsr_status backward(struct tsr_op_ctx *ctx)
 }
 
 const struct tsr_op tsr_ops_linear[] = {
-    {"Linear", "tessera", TSR_OP_WIDEN, 3, 3, 1, infer, forward, backward, 6},
+    {"Linear", "tessera", TSR_OP_WIDEN | TSR_OP_SAMPLES, 3, 3, 1, infer, forward, backward, 6},
 };
 const size_t tsr_n_ops_linear = sizeof tsr_ops_linear / sizeof *tsr_ops_linear;

@@ -27,6 +27,6 @@ enum tsr_status tsr_map_backward(struct tsr_op_ctx *ctx, const struct tsr_map *m
     static enum tsr_status name##_forward(struct tsr_op_ctx *ctx) { return tsr_map_forward(ctx, &map_##name); } \
     static enum tsr_status name##_backward(struct tsr_op_ctx *ctx) { return tsr_map_backward(ctx, &map_##name); }
 #define TSR_MAP_ROW(op_type, name) \
-    {op_type, "", TSR_OP_INPLACE | TSR_OP_WIDEN, 1, 1, 1, name##_infer, name##_forward, name##_backward, 0}
+    {op_type, "", TSR_OP_INPLACE | TSR_OP_WIDEN | TSR_OP_SAMPLES, 1, 1, 1, name##_infer, name##_forward, name##_backward, 0}
 
 #endif

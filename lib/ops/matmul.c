@@ -2,6 +2,7 @@
 #include "ops/families.h"
 #include "ops/arg.h"
 #include "ops/batches.h"
+#include "ops/packed.h"
 #include "base/mem.h"
 #include "tensor/blas.h"
 #include "tensor/gemm.h"
@@ -116,6 +117,9 @@ static enum tsr_status gemm_forward(struct tsr_op_ctx *ctx)
                 }
         }
     }
+    const struct tsr_packed q = {.input = 1, .tb = p.tb, .m = p.m, .n = p.n, .k = p.k, .a = ctx->in[0]->data, .b = ctx->in[1]->data,
+                                 .c = y, .end = {.bias = bias}};
+    if (type == TSR_F32 && !p.ta && p.alpha == 1 && p.beta == 0 && tsr_packed_suits(ctx, &q)) return tsr_packed_run(ctx, &q);
     multiply(ctx, &p, type, ctx->in[0]->data, ctx->in[1]->data, y, bias);
     return TSR_OK;
 }
@@ -243,6 +247,8 @@ static enum tsr_status matmul_forward(struct tsr_op_ctx *ctx)
             p.batch = s.count;
             p.stride_a = ra * size_a, p.stride_b = rb * size_b, p.stride_c = size_y;
         }
+        const struct tsr_packed q = {.input = 1, .m = p.m, .n = p.n, .k = p.k, .a = a->data, .b = b->data, .c = y->data};
+        if (a->dtype == TSR_F32 && p.batch <= 1 && tsr_packed_suits(ctx, &q)) return tsr_packed_run(ctx, &q);
         multiply(ctx, &p, a->dtype, a->data, b->data, y->data, NULL);
         return TSR_OK;
     }

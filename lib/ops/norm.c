@@ -258,7 +258,7 @@ static enum tsr_status norm_backward(struct tsr_op_ctx *ctx)
 const struct tsr_op tsr_ops_norm[] = {
     {"GroupNormalization", "", TSR_OP_WIDEN, 3, 3, 1, norm_infer, norm_forward, norm_backward, 6},
     {"InstanceNormalization", "", TSR_OP_WIDEN, 3, 3, 1, norm_infer, norm_forward, norm_backward, 6},
-    {"LayerNormalization", "", TSR_OP_WIDEN, 2, 3, 3, norm_infer, norm_forward, norm_backward, 6},
+    {"LayerNormalization", "", TSR_OP_WIDEN | TSR_OP_SAMPLES, 2, 3, 3, norm_infer, norm_forward, norm_backward, 6},
     {"RMSNormalization", "", TSR_OP_WIDEN, 2, 2, 1, norm_infer, norm_forward, norm_backward, 2},
 };
 const size_t tsr_n_ops_norm = sizeof tsr_ops_norm / sizeof tsr_ops_norm[0];

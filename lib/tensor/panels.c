@@ -7,7 +7,8 @@
 enum {
     BLOCK = 96,          /* rows that go through all panels together: whole tiles of any width */
     DEEP = 512, FEW = 128, /* few rows of many columns want narrow, tall tiles, which read less of B */
-    TASK = 1 << 18       /* multiplications worth a task */
+    TASK = 1 << 18,      /* multiplications worth a task */
+    ENOUGH = 16          /* tasks for any number of threads */
 };
 
 /* Vectors of the next panel where `left` are left. Single vectors are slow: none where it can be avoided. */
@@ -20,6 +21,8 @@ void tsr_panels_given(struct tsr_panels *p, int64_t k, int64_t n, const float *p
 {
     *p = (struct tsr_panels){.isa = tsr_gemm_chosen(), .k = k, .n = n, .widest = TSR_PANEL_WIDE, .data = packed};
 }
+
+bool tsr_panels_current(const struct tsr_panels *p) { return p->isa == tsr_gemm_chosen(); }
 
 int64_t tsr_panels_size(int64_t k, int64_t n)
 {
@@ -106,39 +109,42 @@ static void through(const struct tsr_panels *b, const struct tsr_panel_rows *r, 
     } while (done < b->k);
 }
 
-/* What no tile does: row by row or, where the rows of C touch, at once. */
-static void apply_gelu(const struct tsr_panel_rows *r, int64_t n)
+/* What no tile does, for n columns from column j on: row by row or, where the rows of C touch, at once. */
+static void apply_gelu(const struct tsr_panel_rows *r, int64_t j, int64_t n)
 {
     for (int64_t i = 0, some = 1; i < r->rows; i += some, some = 1) {
-        float *c = r->c + (r->to != NULL ? r->to[i] : i * r->ldc);
+        float *c = r->c + j + (r->to != NULL ? r->to[i] : i * r->ldc);
         if (r->to == NULL && r->ldc == n) some = r->rows - i;
         while (r->to != NULL && i + some < r->rows && r->to[i + some] == r->to[i] + some * n) some++;
         tsr_vgelu(some * n, c, c);
     }
 }
 
-static void block(const struct tsr_panels *b, const struct tsr_panel_rows *r, const struct tsr_panel_end *end)
+/* Panels [from, to) of B. */
+static void block(const struct tsr_panels *b, const struct tsr_panel_rows *r, const struct tsr_panel_end *end, int64_t from, int64_t to)
 {
     const int64_t vl = b->isa->vl;
     struct panel p = {.b = b->data};
-    for (int64_t left = (b->n + vl - 1) / vl; left > 0; left -= p.nv) {
+    int64_t first = -1, i = 0;
+    for (int64_t left = (b->n + vl - 1) / vl; left > 0 && i < to; left -= p.nv, i++) {
         p.nv = panel_vectors(left, b->widest);
         const int64_t width = p.nv * vl, real = b->n - p.j < width ? b->n - p.j : width;
         p.last = real - (width - vl);
-        through(b, r, &p, end);
+        if (i >= from) through(b, r, &p, end);
+        if (i == from) first = p.j;
         p.b += b->k * width, p.j += real;
     }
-    if (end->kind == TSR_END_GELU) apply_gelu(r, b->n);
+    if (end->kind == TSR_END_GELU && first >= 0) apply_gelu(r, first, p.j - first);
 }
 
-void tsr_panels_rows(const struct tsr_panels *b, const struct tsr_panel_rows *r, const struct tsr_panel_end *end)
+static void blocks(const struct tsr_panels *b, const struct tsr_panel_rows *r, const struct tsr_panel_end *end, int64_t from, int64_t to)
 {
     struct tsr_panel_rows some = *r;
     struct tsr_panel_end here = *end;
     if (b->n == 0) return;
     for (int64_t left = r->rows; left > 0; left -= BLOCK) {
         some.rows = left < BLOCK ? left : BLOCK;
-        block(b, &some, &here);
+        block(b, &some, &here, from, to);
         if (some.row != NULL) some.row += BLOCK;
         else some.a += BLOCK * some.lda;
         if (some.to != NULL) some.to += BLOCK;
@@ -147,34 +153,53 @@ void tsr_panels_rows(const struct tsr_panels *b, const struct tsr_panel_rows *r,
     }
 }
 
+void tsr_panels_rows(const struct tsr_panels *b, const struct tsr_panel_rows *r, const struct tsr_panel_end *end)
+{
+    blocks(b, r, end, 0, INT64_MAX);
+}
+
 struct job {
     const struct tsr_panels *b;
     const struct tsr_panel_rows *all;
     const struct tsr_panel_end *end;
-    int64_t rows; /* of a task */
+    int64_t rows, panels; /* of a task */
+    int64_t across;       /* tasks side by side */
 };
 
 static void task(void *arg, int64_t i, int worker)
 {
     const struct job *job = arg;
-    const int64_t first = i * job->rows;
+    const int64_t first = i / job->across * job->rows, panel = i % job->across * job->panels;
     struct tsr_panel_rows r = *job->all;
     struct tsr_panel_end end = *job->end;
     (void)worker;
     r.rows = r.rows - first < job->rows ? r.rows - first : job->rows;
     r.a += first * r.lda, r.c += first * r.ldc;
     if (end.add != NULL) end.add += first * r.ldc;
-    tsr_panels_rows(job->b, &r, &end);
+    blocks(job->b, &r, &end, panel, panel + job->panels);
+}
+
+static int64_t count_panels(const struct tsr_panels *b)
+{
+    int64_t n = 0;
+    for (int64_t left = (b->n + b->isa->vl - 1) / b->isa->vl; left > 0; n++) left -= panel_vectors(left, b->widest);
+    return n;
 }
 
 void tsr_panels_run(const struct tsr_panels *b, int64_t m, const float *a, int64_t lda, float *c, int64_t ldc,
                     const struct tsr_panel_end *end, struct tsr_pool *pool)
 {
     const struct tsr_panel_rows all = {.a = a, .c = c, .lda = lda, .ldc = ldc, .rows = m};
-    struct job job = {.b = b, .all = &all, .end = end};
+    struct job job = {.b = b, .all = &all, .end = end, .across = 1, .panels = INT64_MAX};
     if (m <= 0 || b->n <= 0) return;
     const double work = (double)m * (double)b->n * (double)b->k;
     const int64_t tasks = pool != NULL ? (int64_t)(work / TASK) + 1 : 1;
     job.rows = ((m + tasks - 1) / tasks + BLOCK - 1) / BLOCK * BLOCK;
-    tsr_pool_run(pool, (m + job.rows - 1) / job.rows, task, &job);
+    const int64_t down = (m + job.rows - 1) / job.rows;
+    if (down < ENOUGH && tasks > down) { /* too few rows to share out: columns too */
+        const int64_t panels = count_panels(b), across = tasks / down < ENOUGH ? tasks / down : ENOUGH;
+        job.panels = (panels + across - 1) / across;
+        job.across = (panels + job.panels - 1) / job.panels;
+    }
+    tsr_pool_run(pool, down * job.across, task, &job);
 }

@@ -29,6 +29,9 @@ int64_t tsr_panels_size(int64_t k, int64_t n);
  * about: the packing may suit them; the sums do not depend on it (TSR_PANELS_MANY: many). */
 void tsr_panels_pack(struct tsr_panels *p, bool tb, int64_t k, int64_t n, const float *b, int64_t ldb, int64_t rows, float *to);
 
+/* Whether the kernels that *p was packed for are those in use. */
+bool tsr_panels_current(const struct tsr_panels *p);
+
 /* *p for a B that was packed with many rows in mind. */
 void tsr_panels_given(struct tsr_panels *p, int64_t k, int64_t n, const float *packed);
 

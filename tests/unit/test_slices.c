@@ -1,11 +1,11 @@
 /* Rows of nodes run a few samples at a time: the bits are those of the samples run one by one, whatever the
  * number of threads, also of values in the middle of a row. */
-#include "tessera.h"
-#include "graph/session_impl.h"
-
-#include <check.h>
+#include "suite.h"
 #include <stdlib.h>
 #include <string.h>
+
+#include "graph/session_impl.h"
+#include "tessera.h"
 
 #define OK(expression)                                                                                                 \
     do {                                                                                                               \
@@ -20,6 +20,7 @@ static const struct {
 } zoo[] = {
     {"dscnn width=48 depth=3 input=1x40x40 classes=5", 45},
     {"mobilenetv2 width=16 depth=5 input=3x40x40 classes=5", 45},
+    {"transformer width=96 depth=2 heads=2 input=70x20 classes=5", 61},
     {"resnet18 width=16 depth=2 input=3x96x96 classes=5", 13},
 };
 
@@ -55,13 +56,13 @@ static struct tsr_tensor sample(const struct tsr_tensor *t, int64_t i)
     return one;
 }
 
-/* The output, and what the second convolution gives. */
+/* The output, and what the second convolution or product gives. */
 static void wanted(const struct tsr_graph *g, int32_t want[2])
 {
     int seen = 0;
     want[0] = g->output[0], want[1] = -1;
     for (size_t i = 0; i < g->n_node && want[1] < 0; i++)
-        if (strcmp(g->node[i].op_type, "Conv") == 0 && seen++ == 1) want[1] = g->node[i].out[0];
+        if ((strcmp(g->node[i].op_type, "Conv") == 0 || strcmp(g->node[i].op_type, "Linear") == 0) && seen++ == 1) want[1] = g->node[i].out[0];
     ck_assert_int_ge(want[1], 0);
 }
 
@@ -202,9 +203,5 @@ int main(void)
     tcase_add_test(c, memory);
     tcase_add_test(c, limit);
     suite_add_tcase(s, c);
-    SRunner *runner = srunner_create(s);
-    srunner_run_all(runner, CK_NORMAL);
-    int failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed ? EXIT_FAILURE : EXIT_SUCCESS;
+    return run_suite(s);
 }
