@@ -1,6 +1,7 @@
 /* rnn_f32.c - the recurrence in single precision. */
 #include "base/mem.h"
 #include "tensor/gemm.h"
+#include "tensor/panels.h"
 
 #define REAL float
 #define REAL_IS_FLOAT 1

@@ -1,9 +1,9 @@
 /* rnn_loop.h - the recurrence over time, forward and backward, for REAL. Included by rnn_f32.c
  * and rnn_f64.c, which define REAL, REAL_IS_FLOAT, GEMM and what it is called.
  *
- * Forward: one multiplication for the inputs of all steps, then the loop. The batch is cut in
+ * Forward: one multiplication for the inputs of several steps, then those steps. The batch is cut in
  * chunks of ROWS samples; a chunk of one direction runs through time on its own, so chunks and
- * directions go to the pool. Backward: the same chunks walk back and leave the gradient of every
+ * directions go to the pool. In single precision the weights are packed first. Backward: the same chunks walk back and leave the gradient of every
  * gate's sum; then one multiplication each for X, W and R.
  */
 #include <math.h>
@@ -26,6 +26,10 @@ struct dir {
     REAL *bias, *bias_rh;           /* [G*H] (all of Wb + Rb, but for bias_rh), [H] */
     REAL *a, *h, *c, *q, *pre;      /* as in struct tsr_rnn_call */
     REAL *da, *dq, *dh[2], *dc;     /* backward: [T,B,G*H], [T,B,H], [B,H], [B,H] */
+#if REAL_IS_FLOAT
+    struct tsr_panels in, back;     /* W', and R' but for GRU */
+    float *packed_in, *packed_back;
+#endif
     REAL *dx;                       /* backward, where blocks are not times: [T,B,I] */
 };
 
@@ -38,7 +42,7 @@ struct loop {
     REAL *gather[2];
     int64_t yt, yd, yb;              /* strides of Y */
     int64_t sd, sb;                  /* strides of Y_h, initial_h and their like */
-    int64_t chunks, stripes;
+    int64_t chunks, stripes;         /* stripes: of the rows of the whole backward products */
     size_t scratch_bytes;
     char *scratch;
 };
@@ -91,6 +95,10 @@ static void layout(struct loop *l, struct carve *c, bool backward)
         v->bias = take(c, 1, 1, gh);
         v->bias_rh = take(c, 1, 1, k->H);
         if (l->gathered) l->gather[d] = d > 0 && !l->call->lens ? l->gather[0] : take(c, k->T, k->B, k->I);
+#if REAL_IS_FLOAT
+        v->packed_in = backward ? NULL : take(c, 1, 1, tsr_panels_size(k->I, gh));
+        v->packed_back = backward || k->cell == TSR_CELL_GRU ? NULL : take(c, 1, 1, tsr_panels_size(k->H, gh));
+#endif
         if (!backward) continue;
         v->da = take(c, k->T, k->B, gh);
         v->dh[0] = take(c, 1, k->B, k->H);
@@ -182,17 +190,56 @@ static void loop_release(struct loop *l) { tsr_op_scratch_free(l->call->ctx, l->
 
 /* ---- forward -------------------------------------------------------------------------------- */
 
-/* Task i: one stripe of rows of one direction, gates = X W'. */
-static void project(void *arg, int64_t i, int worker)
+#if REAL_IS_FLOAT
+static void pack_weights(struct loop *l)
 {
-    const struct loop *l = arg;
     const struct tsr_rnn *k = l->k;
-    const struct dir *v = &l->dir[i / l->stripes];
-    int64_t first = i % l->stripes * PROJECT_ROWS, rows = k->T * k->B - first, gh = k->G * k->H;
-    if (rows > PROJECT_ROWS) rows = PROJECT_ROWS;
-    (void)worker;
-    GEMM(false, true, rows, gh, k->I, 1, v->x + first * k->I, k->I, v->w, k->I, 0, v->a + first * gh, gh);
+    const int64_t gh = k->G * k->H;
+    for (int d = 0; d < k->D; d++) {
+        struct dir *v = &l->dir[d];
+        tsr_panels_pack(&v->in, true, k->I, gh, v->w, k->I, TSR_PANELS_MANY, v->packed_in);
+        if (v->packed_back != NULL) tsr_panels_pack(&v->back, true, k->H, gh, v->r, k->H, TSR_PANELS_MANY, v->packed_back);
+    }
 }
+
+/* Gates = X W' for the blocks [t0, t1), n samples from b on. */
+static void project(const struct loop *l, const struct dir *v, int64_t t0, int64_t t1, int64_t b, int64_t n)
+{
+    const struct tsr_rnn *k = l->k;
+    const int64_t gh = k->G * k->H;
+    const struct tsr_panel_end end = {.kind = TSR_END_NONE};
+    int64_t row[PROJECT_ROWS], to[PROJECT_ROWS], rows = 0;
+    for (int64_t t = t0; t < t1; t++)
+        for (int64_t i = b; i < b + n; i++, rows++) row[rows] = (t * k->B + i) * k->I, to[rows] = (t * k->B + i) * gh;
+    const struct tsr_panel_rows r = {.a = v->x, .c = v->a, .row = row, .to = to, .rows = rows};
+    tsr_panels_rows(&v->in, &r, &end);
+}
+
+/* Gates += H R' for n rows of a step. */
+static void recur(const struct loop *l, const struct dir *v, int64_t n, const float *h, float *a)
+{
+    const int64_t gh = l->k->G * l->k->H;
+    const struct tsr_panel_end end = {.add = a};
+    const struct tsr_panel_rows r = {.a = h, .c = a, .lda = l->k->H, .ldc = gh, .rows = n};
+    tsr_panels_rows(&v->back, &r, &end);
+}
+#else
+static void pack_weights(struct loop *l) { (void)l; }
+
+static void project(const struct loop *l, const struct dir *v, int64_t t0, int64_t t1, int64_t b, int64_t n)
+{
+    const struct tsr_rnn *k = l->k;
+    const int64_t gh = k->G * k->H;
+    for (int64_t t = t0; t < t1; t++)
+        GEMM(false, true, n, gh, k->I, 1, v->x + (t * k->B + b) * k->I, k->I, v->w, k->I, 0, v->a + (t * k->B + b) * gh, gh);
+}
+
+static void recur(const struct loop *l, const struct dir *v, int64_t n, const REAL *h, REAL *a)
+{
+    const int64_t H = l->k->H, gh = l->k->G * H;
+    GEMM(false, true, n, gh, H, 1, h, H, v->r, H, 1, a, gh);
+}
+#endif
 
 /* The kernels over n rows of block t from sample b on. */
 static void step_gates(const struct loop *l, const struct dir *v, int64_t t, int64_t b, int64_t n)
@@ -257,7 +304,7 @@ static void step_forward(const struct loop *l, const struct dir *v, int64_t t, i
     REAL *a = v->a + (t * k->B + b) * gh;
     const REAL *hp = state_block(v, v->h, t, false) + b * H;
     if (k->cell != TSR_CELL_GRU) {
-        GEMM(false, true, n, gh, H, 1, hp, H, v->r, H, 1, a, gh);
+        recur(l, v, n, hp, a);
         over_rows(step_gates, l, v, t, b, n);
         return;
     }
@@ -328,8 +375,13 @@ static void chunk_forward(void *arg, int64_t i, int worker)
     (void)worker;
     load_state(l, v, v->h + first * block, optional(ctx, TSR_RNN_H0), b, n);
     if (v->c) load_state(l, v, v->c + first * block, optional(ctx, TSR_RNN_C0), b, n);
-    for (int64_t s = 0; s < k->T; s++) {
+    for (int64_t s = 0, ahead = 0; s < k->T; s++) {
         int64_t t = v->rev ? k->T - 1 - s : s;
+        if (s == ahead) { /* the gates of the next steps, which stay in the cache until their turn */
+            const int64_t more = ahead + PROJECT_ROWS / ROWS < k->T ? PROJECT_ROWS / ROWS : k->T - ahead;
+            project(l, v, v->rev ? t + 1 - more : t, v->rev ? t + 1 : t + more, b, n);
+            ahead += more;
+        }
         step_forward(l, v, t, b, n);
         step_output(l, v, t, b, n, y);
     }
@@ -344,7 +396,7 @@ static enum tsr_status run_forward(struct tsr_rnn_call *call)
     TSR_TRY(loop_init(&l, call, false));
     REAL *y = wanted(ctx, 0);
     if (call->lens && y) memset(y, 0, tsr_tensor_bytes(&ctx->out[0]));
-    tsr_pool_run(ctx->pool, l.stripes * l.k->D, project, &l);
+    pack_weights(&l);
     tsr_pool_run(ctx->pool, l.chunks * l.k->D, chunk_forward, &l);
     loop_release(&l);
     return TSR_OK;
