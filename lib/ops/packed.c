@@ -2,7 +2,10 @@
 
 #include "base/mem.h"
 
-enum { MOST = 1 << 24 }; /* elements of B: a packed copy of more would show in the memory that a run takes */
+enum {
+    MOST = 1 << 24,  /* elements of B: a packed copy of more would show in the memory that a run takes */
+    LEFT = 48 << 20  /* bytes for what nodes keep that are left to convolutions: packing theirs takes longer */
+};
 
 struct packed {
     struct tsr_panels panels;
@@ -24,7 +27,7 @@ enum tsr_status tsr_packed_run(struct tsr_op_ctx *ctx, const struct tsr_packed *
     }
     const size_t bytes = (size_t)tsr_panels_size(p->k, p->n) * sizeof(float);
     float *own = NULL, *to;
-    kept = tsr_op_keep(ctx, p->input, sizeof *kept + bytes);
+    kept = ctx->spare != NULL && *ctx->spare >= LEFT + bytes ? tsr_op_keep(ctx, p->input, sizeof *kept + bytes) : NULL;
     to = kept != NULL ? kept->data : (own = tsr_op_scratch(ctx, bytes));
     if (to == NULL) return tsr_nomem(ctx->err, bytes);
     tsr_panels_pack(&panels, p->tb, p->k, p->n, p->b, p->tb ? p->k : p->n, p->m, to);
