@@ -1,23 +1,27 @@
 /* backward.c - reverse-mode gradients over the nodes that the last run executed. */
 #include "base/mem.h"
 #include "graph/session_impl.h"
+#include "tensor/isa.h"
 
 #include <string.h>
 
 static bool is_real(enum tsr_dtype t) { return t == TSR_F32 || t == TSR_F64; }
 
+TSR_CLONES static void add_f32(int64_t n, const float *more, float *sum)
+{
+    TSR_IVDEP for (int64_t i = 0; i < n; i++) sum[i] += more[i];
+}
+
+TSR_CLONES static void add_f64(int64_t n, const double *more, double *sum)
+{
+    TSR_IVDEP for (int64_t i = 0; i < n; i++) sum[i] += more[i];
+}
+
 static void add_into(struct tsr_tensor *sum, const struct tsr_tensor *more)
 {
-    int64_t n = tsr_tensor_count(sum);
-    if (sum->dtype == TSR_F32) {
-        float *a = sum->data;
-        const float *b = more->data;
-        for (int64_t i = 0; i < n; i++) a[i] += b[i];
-    } else {
-        double *a = sum->data;
-        const double *b = more->data;
-        for (int64_t i = 0; i < n; i++) a[i] += b[i];
-    }
+    const int64_t n = tsr_tensor_count(sum);
+    if (sum->dtype == TSR_F32) add_f32(n, more->data, sum->data);
+    else add_f64(n, more->data, sum->data);
 }
 
 /* Adds one contribution to a value's gradient; takes over *t. The first contribution may share
@@ -62,6 +66,29 @@ static void mark_wanted(struct tsr_session *s, const int32_t *of, size_t n_of)
     }
 }
 
+static bool same_kind(const struct tsr_tensor *a, const struct tsr_tensor *b)
+{
+    return a != NULL && b != NULL && a->dtype == b->dtype && tsr_shape_equal(&a->shape, &b->shape);
+}
+
+/* Whether the gradient of input k is that of output 0 itself. */
+static bool passes_on(const struct tsr_session *s, const struct tsr_node *node, int k)
+{
+    return (node->op->flags & TSR_OP_GRADIENT_SHARED) && same_kind(s->in[k], s->gout[0]);
+}
+
+/* Memory for the gradient of input k: that of the output's, where the operator says it may be and nobody else
+ * has it. */
+static enum tsr_status place_gradient(struct tsr_session *s, const struct tsr_node *node, int k, struct tsr_error *err)
+{
+    if (k == 0 && (node->op->flags & TSR_OP_GRADIENT_INPLACE) && same_kind(s->in[0], s->gout[0]) && !s->keep_grad[node->out[0]] &&
+        tsr_tensor_unique(s->gout[0])) {
+        s->gin[0] = tsr_tensor_share(s->gout[0]);
+        return TSR_OK;
+    }
+    return tsr_tensor_new(&s->gin[k], s->in[k]->dtype, &s->in[k]->shape, &s->recycler.allocator, err);
+}
+
 static enum tsr_status backward_node(struct tsr_session *s, size_t i, struct tsr_error *err)
 {
     const struct tsr_node *node = &s->g->node[i];
@@ -87,6 +114,7 @@ static enum tsr_status backward_node(struct tsr_session *s, size_t i, struct tsr
                         "node '%s': the operator %s has no gradient, so what lies before it cannot be taught",
                         node->name, node->op_type);
     enum tsr_status status = TSR_OK;
+    unsigned shared = 0; /* inputs whose gradient is that of the output; such operators have two */
     if (node->op->flags & TSR_OP_VIEW) {
         s->gin[0] = tsr_tensor_share(s->gout[0]);
         s->gin[0].shape = s->in[0]->shape;
@@ -96,14 +124,22 @@ static enum tsr_status backward_node(struct tsr_session *s, size_t i, struct tsr
         ctx.gout = s->gout;
         ctx.gin = s->gin;
         ctx.want_gin = s->want_gin;
-        for (int k = 0; k < node->n_in; k++)
-            if (s->want_gin[k])
-                TSR_GO(status, done, tsr_tensor_new(&s->gin[k], s->in[k]->dtype, &s->in[k]->shape,
-                                                    &s->recycler.allocator, err));
-        TSR_GO(status, done, node->op->backward(&ctx));
+        bool any = false;
+        for (int k = 0; k < node->n_in; k++) {
+            if (!s->want_gin[k]) continue;
+            if (passes_on(s, node, k)) {
+                shared |= 1u << k;
+                s->gin[k] = tsr_tensor_share(s->gout[0]);
+                s->want_gin[k] = false;
+                continue;
+            }
+            any = true;
+            TSR_GO(status, done, place_gradient(s, node, k, err));
+        }
+        if (any) TSR_GO(status, done, node->op->backward(&ctx));
     }
     for (int k = 0; k < node->n_in; k++)
-        if (s->want_gin[k]) TSR_GO(status, done, accumulate(s, node->in[k], &s->gin[k], err));
+        if (s->want_gin[k] || shared >> k & 1) TSR_GO(status, done, accumulate(s, node->in[k], &s->gin[k], err));
 done:
     for (int k = 0; k < node->n_in; k++) tsr_tensor_release(&s->gin[k]);
     for (int k = 0; k < node->n_out; k++) s->out[k] = (struct tsr_tensor){0};

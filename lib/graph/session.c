@@ -296,6 +296,14 @@ void tsr_session_fill_ctx(struct tsr_session *s, size_t i, struct tsr_op_ctx *ct
     };
 }
 
+/* Whether output 0 may be written over the value `first`, as far as training goes: nobody reads that again. */
+static bool overwrites(const struct tsr_session *s, const struct tsr_node *node, int32_t first)
+{
+    const int32_t from = s->g->value[first].producer;
+    return !s->opt.training || ((node->op->flags & TSR_OP_OVERWRITES) && s->uses[first] == 1 && from >= 0 &&
+                                (s->g->node[from].op->flags & TSR_OP_FORGETS));
+}
+
 /* Allocates the outputs, or lets output 0 take the memory of an input that dies here. */
 static enum tsr_status place_outputs(struct tsr_session *s, const struct tsr_node *node, struct tsr_error *err)
 {
@@ -306,7 +314,7 @@ static enum tsr_status place_outputs(struct tsr_session *s, const struct tsr_nod
             return tsr_fail(err, TSR_E_UNSUPPORTED, "node '%s' (%s) cannot give its output %d", node->name,
                             node->op_type, k);
         int32_t first = node->n_in > 0 ? node->in[0] : -1;
-        if (k == 0 && (node->op->flags & TSR_OP_INPLACE) && !s->opt.training && first >= 0 && s->left[first] == 1 &&
+        if (k == 0 && (node->op->flags & TSR_OP_INPLACE) && first >= 0 && s->left[first] == 1 && overwrites(s, node, first) &&
             !s->constant[first] && !s->given[first] && !s->g->value[first].is_init) {
             struct tsr_tensor *in = &s->value[first];
             if (s->in[0] == in && in->dtype == o->dtype && tsr_shape_equal(&in->shape, &o->shape) &&

@@ -417,7 +417,7 @@ static enum tsr_status shift_forward(struct tsr_op_ctx *ctx)
 
 #define ARITH (TSR_OP_INPLACE | TSR_OP_WIDEN)
 const struct tsr_op tsr_ops_binary[] = {
-    {"Add", "", ARITH | TSR_OP_SAMPLES, 2, 2, 1, add_infer, add_forward, add_backward, 3},
+    {"Add", "", ARITH | TSR_OP_SAMPLES | TSR_OP_FORGETS | TSR_OP_GRADIENT_SHARED, 2, 2, 1, add_infer, add_forward, add_backward, 3},
     {"BitShift", "", TSR_OP_INPLACE, 2, 2, 1, shift_infer, shift_forward, NULL, 0},
     {"BitwiseAnd", "", TSR_OP_INPLACE, 2, 2, 1, and_infer, and_forward, NULL, 0},
     {"BitwiseOr", "", TSR_OP_INPLACE, 2, 2, 1, or_infer, or_forward, NULL, 0},

@@ -230,7 +230,7 @@ static enum tsr_status transpose_backward(struct tsr_op_ctx *ctx)
 }
 
 const struct tsr_op tsr_ops_conv[] = {
-    {"Conv", "", TSR_OP_WIDEN, 2, 3, 1, conv_infer, conv_forward, conv_backward, 6},
+    {"Conv", "", TSR_OP_WIDEN | TSR_OP_FORGETS, 2, 3, 1, conv_infer, conv_forward, conv_backward, 6},
     {"ConvTranspose", "", TSR_OP_WIDEN, 2, 3, 1, transpose_infer, transpose_forward, transpose_backward, 6},
 };
 const size_t tsr_n_ops_conv = sizeof tsr_ops_conv / sizeof tsr_ops_conv[0];

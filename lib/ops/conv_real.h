@@ -176,16 +176,24 @@ static void R(sum_parts)(const struct conv *v)
     }
 }
 
-/* The sum of channel m of dY over images and positions. */
+/* The sum of channel m of dY over images and positions, in 8 lanes. */
 TSR_CLONES static void R(bias_gradient)(const REAL *dy, int64_t images, int64_t channels, int64_t size, int64_t m, REAL *db)
 {
-    double sum[8] = {0};
+    typedef double lanes __attribute__((vector_size(64), aligned(8)));
+    union {
+        lanes all;
+        double of[8];
+    } sum = {{0}};
     for (int64_t n = 0; n < images; n++) {
         const REAL *at = dy + (n * channels + m) * size;
+        lanes part = sum.all; /* stays in a register */
         int64_t j = 0;
         for (; j + 8 <= size; j += 8)
-            for (int64_t i = 0; i < 8; i++) sum[i] += (double)at[j + i];
-        for (int64_t i = 0; j < size; i++, j++) sum[i] += (double)at[j];
+            part += (lanes){(double)at[j],     (double)at[j + 1], (double)at[j + 2], (double)at[j + 3],
+                            (double)at[j + 4], (double)at[j + 5], (double)at[j + 6], (double)at[j + 7]};
+        sum.all = part;
+        for (int64_t i = 0; j < size; i++, j++) sum.of[i] += (double)at[j];
     }
-    db[m] = (REAL)(((sum[0] + sum[1]) + (sum[2] + sum[3])) + ((sum[4] + sum[5]) + (sum[6] + sum[7])));
+    const double *s = sum.of;
+    db[m] = (REAL)(((s[0] + s[1]) + (s[2] + s[3])) + ((s[4] + s[5]) + (s[6] + s[7])));
 }

@@ -26,7 +26,8 @@ enum tsr_status tsr_map_backward(struct tsr_op_ctx *ctx, const struct tsr_map *m
     static enum tsr_status name##_infer(struct tsr_op_ctx *ctx) { return tsr_map_infer(ctx, &map_##name); }  \
     static enum tsr_status name##_forward(struct tsr_op_ctx *ctx) { return tsr_map_forward(ctx, &map_##name); } \
     static enum tsr_status name##_backward(struct tsr_op_ctx *ctx) { return tsr_map_backward(ctx, &map_##name); }
-#define TSR_MAP_ROW(op_type, name) \
-    {op_type, "", TSR_OP_INPLACE | TSR_OP_WIDEN | TSR_OP_SAMPLES, 1, 1, 1, name##_infer, name##_forward, name##_backward, 0}
+#define TSR_MAP_ROW_AND(op_type, name, flags) \
+    {op_type, "", TSR_OP_INPLACE | TSR_OP_WIDEN | TSR_OP_SAMPLES | (flags), 1, 1, 1, name##_infer, name##_forward, name##_backward, 0}
+#define TSR_MAP_ROW(op_type, name) TSR_MAP_ROW_AND(op_type, name, 0)
 
 #endif

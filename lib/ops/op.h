@@ -55,6 +55,11 @@ enum {
     TSR_OP_SAMPLES = 64, /* outside training, where the inputs that are no parameters have two dimensions or more:
                             sample i (of the first dimension) of output 0 follows from sample i of them, bit for bit
                             whatever the others are; forward() may run in several threads at once */
+    /* What backward() leaves alone, so that training moves less memory: */
+    TSR_OP_FORGETS = 128,    /* it does not read the outputs */
+    TSR_OP_OVERWRITES = 256, /* it does not read the inputs: TSR_OP_INPLACE holds in training too */
+    TSR_OP_GRADIENT_INPLACE = 512, /* gin[0] may be the memory of gout[0] */
+    TSR_OP_GRADIENT_SHARED = 1024, /* the gradient of an input of the output's shape is the output's */
     TSR_OP_DYNAMIC = 32 /* shapes follow from the computation: infer is NULL, and forward() makes the
                          wanted outputs itself (tensors over ctx->alloc, or shared ones) */
 };
