@@ -1,11 +1,13 @@
 #!/usr/bin/env bash
 # bench-ort.sh - `make bench-ort`: our forward pass against ONNX Runtime's, same model, same batch, same number of
-# threads, in turn, warm; and whole processes over 256 samples, tessera-extract against node.
+# threads, in turn, warm; the same models on INT8 (tessera-quantize, ranges from random samples), and how many times
+# as quick as float they are; and whole processes over 256 samples, tessera-extract against node.
 #
 # JSON lines go to standard output while it runs, a table at the end. Needs node and the package
 # onnxruntime-node, found through NODE_PATH or in ORT_DIR/node_modules; says "skipped" without them.
 # Settings from the environment:
 #   THREADS="1 2"  BATCH=64  ROUNDS=21  NETWORKS="dscnn bert-mini ..."  PROCESSES=9 (0: none)  KERNEL=avx2
+#   INT8=yes (no: float alone)
 #   BUILD=build  TESSERA_SHARED=directory with models/*/model.onnx
 set -euo pipefail
 LC_ALL=C
@@ -42,10 +44,18 @@ for n in $networks; do
     fi
     models+=("$n.onnx")
 done
+quantised=()
+for m in "${models[@]}"; do
+    test "${INT8:-yes}" = yes || break
+    mkdir -p "$work/in"
+    "$build/tools/run-onnx" "$work/$m" "$work/in" 64
+    "$build/bin/tessera-quantize" -q -m "$work/$m" --to int8 -r "$work/in/input.npy" -o "$work/${m%.onnx}.int8.onnx"
+    quantised+=("${m%.onnx}.int8.onnx")
+done
 test ${#models[@]} -gt 0 || { echo "skipped: none of the networks is there"; exit 0; }
 tool=$PWD/$build/tests/bench_forward
 for t in ${THREADS:-1 2}; do
-    for m in "${models[@]}"; do
+    for m in "${models[@]}" ${quantised[@]+"${quantised[@]}"}; do
         (cd "$work" && "$tool" -t "$t" -b "$batch" -r "$rounds" ${KERNEL:+-k "$KERNEL"} -o "$library" "$m") | tee -a "$work/forward"
     done
 done
@@ -87,23 +97,33 @@ function field(name,  s) {
     return s
 }
 function line(what, a, b, r) { printf "%-24s %10.2f %10.2f %7.2f\n", what, a, b, r; sum += log(r); n++ }
+function gain(   i) {
+    if (gains > 0) printf "%-24s %10s %10s %7s\n", "INT8 over float, ours", "float ms", "INT8 ms", "ratio"
+    for (i = 1; i <= gains; i++) printf "%-24s %10.2f %10.2f %7.2f\n", who[i], before[i], after[i], before[i] / after[i]
+    if (gains > 0) print ""
+    gains = 0
+}
 function mean() { if (n > 0) printf "%-24s %10s %10s %7.2f\n\n", "geometric mean", "", "", exp(sum / n); sum = n = 0 }
 FNR == 1 && FILENAME ~ /forward$/ { kernel = field("kernel"); version = field("ort") }
 FILENAME ~ /forward$/ {
     t = field("threads")
     if (t != last) {
         mean()
+        gain()
         printf "\n%-24s %10s %10s %7s\n", "forward, " t " thread" (t > 1 ? "s" : ""), kernel " ms", "ORT ms", "ratio"
         last = t
     }
     m = field("model"); sub("[.]onnx$", "", m)
     line(m, field("ours_ms"), field("ort_ms"), field("ratio"))
-    if (field("difference") + 0 > 1e-4 || field("difference") ~ /n/) { print "the outputs differ by " field("difference"); bad = 1 }
+    small = m ~ /[.]int8$/ # a step of the grid may fall to either side
+    if (small) { sub("[.]int8$", "", m); who[++gains] = m; before[gains] = float_ms[m]; after[gains] = field("ours_ms") }
+    else float_ms[m] = field("ours_ms")
+    if (field("difference") + 0 > (small ? 0.1 : 1e-4) || field("difference") ~ /n/) { print "the outputs differ by " field("difference"); bad = 1 }
 }
 FILENAME ~ /process$/ {
-    if (FNR == 1) { mean(); printf "%-24s %10s %10s %7s\n", "process, 256 samples", "ours ms", "node ms", "ratio" }
+    if (FNR == 1) { mean(); gain(); printf "%-24s %10s %10s %7s\n", "process, 256 samples", "ours ms", "node ms", "ratio" }
     m = field("model"); sub("[.]onnx$", "", m)
     line(m, field("process_ms"), field("node_ms"), field("ratio"))
 }
-END { mean(); print "ONNX Runtime " version "; a ratio above 1: ours is quicker"; exit bad }
+END { mean(); gain(); print "ONNX Runtime " version "; a ratio above 1: ours is quicker"; exit bad }
 ' "$work/forward" "$work/process"

@@ -55,3 +55,8 @@ bench-swarm:
 .PHONY: bench-drift
 bench-drift: bin tools
 	@BUILD=$(O) scripts/bench-drift.sh
+
+#   make bench-quant   grids after training, rounding, sensitivity, teaching on the grid: scripts/bench-quant.sh
+.PHONY: bench-quant
+bench-quant: bin tools
+	@BUILD=$(O) scripts/bench-quant.sh

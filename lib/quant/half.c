@@ -40,7 +40,9 @@ static const char *fresh(const struct narrower *h, const char *base, const char 
 
 static enum tsr_status cast(struct narrower *h, const char *in, const char *out, enum tsr_dtype type)
 {
-    TSR_TRY(tsr_graph_add_node(h->to, "Cast", "", out, 1, &in, 1, &out, h->err));
+    char own[NAME + 8]; /* its output may be called as another node is */
+    (void)snprintf(own, sizeof own, "%.*s_cast", NAME - 1, out);
+    TSR_TRY(tsr_graph_add_node(h->to, "Cast", "", own, 1, &in, 1, &out, h->err));
     return tsr_graph_attr_int(h->to, "to", type, h->err);
 }
 

@@ -54,7 +54,9 @@ enum tsr_status tsr_rw_bring(struct tsr_rewriter *r, int32_t v)
 enum tsr_status tsr_rw_dequantize(struct tsr_rewriter *r, const char *q, const char *scale, const char *zero, int axis,
                                   int64_t block, const char *out)
 {
-    TSR_TRY(tsr_graph_add_node(r->to, "DequantizeLinear", "", out, zero ? 3 : 2, (const char *[]){q, scale, zero}, 1, &out, r->err));
+    char own[TSR_QUANT_NAME + 16]; /* its output may be called as another node is */
+    (void)snprintf(own, sizeof own, "%.*s_dequantize", TSR_QUANT_NAME - 1, q);
+    TSR_TRY(tsr_graph_add_node(r->to, "DequantizeLinear", "", own, zero ? 3 : 2, (const char *[]){q, scale, zero}, 1, &out, r->err));
     if (axis >= 0) TSR_TRY(tsr_graph_attr_int(r->to, "axis", axis, r->err));
     if (block > 0) TSR_TRY(tsr_graph_attr_int(r->to, "block_size", block, r->err));
     return TSR_OK;

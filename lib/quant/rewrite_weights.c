@@ -132,7 +132,7 @@ enum tsr_status tsr_rw_lookup(struct tsr_rewriter *r, const struct tsr_node *nod
     TSR_TRY(status);
     tsr_rw_fresh(r, r->from->value[node->out[0]].name, "q", part);
     in[0] = q;
-    TSR_TRY(tsr_graph_add_node(r->to, "Gather", "", node->name, n_in, in, 1, (const char *[]){part}, r->err));
+    TSR_TRY(tsr_graph_add_node(r->to, "Gather", "", part, n_in, in, 1, (const char *[]){part}, r->err));
     TSR_TRY(tsr_graph_copy_attrs(r->to, node, r->err));
     return tsr_rw_dequantize(r, part, scale, zero, -1, 0, out);
 }

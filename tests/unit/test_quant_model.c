@@ -90,6 +90,14 @@ static void check_placement(const struct tsr_graph *g, bool any)
     }
 }
 
+/* ONNX Runtime refuses two nodes of one name. */
+static void check_names(const struct tsr_graph *g)
+{
+    for (size_t i = 0; i < g->n_node; i++)
+        for (size_t k = 0; k < i && g->node[i].name[0] != '\0'; k++)
+            ck_assert_msg(strcmp(g->node[i].name, g->node[k].name) != 0, "two nodes are called %s", g->node[i].name);
+}
+
 static const char *const families[] = {"mlp width=16 depth=2 classes=4 input=24", "conv1d width=16 depth=2 classes=4 input=6x32",
                                        "dscnn width=16 depth=2 classes=4 input=1x16x16", "resnet width=16 depth=2 classes=4 input=3x11x7",
                                        "mobilenetv2 width=8 depth=3 classes=4 input=3x32x32", "cct width=16 depth=2 classes=4 input=1x16x16",
@@ -104,6 +112,7 @@ START_TEST(int8)
             struct tsr_quantise_report r;
             o.target = (enum tsr_quant_target)target;
             OK(quantise(g, &o, 40, &made, &r));
+            check_names(made);
             check_placement(made, target != TSR_TARGET_ORT);
             ck_assert_int_eq(r.samples, 40);
             ck_assert_msg(r.quantised > 0 && r.left == 0, "%s: %d nodes left", families[i], r.left);
@@ -171,6 +180,7 @@ START_TEST(half_precision)
             struct tsr_quantise_options o = tsr_quantise_defaults(grids[k]);
             struct tsr_quantise_report r;
             OK(quantise(g, &o, 0, &made, &r));
+            check_names(made);
             double d = run_difference(g, made, 5);
             ck_assert_msg(d <= tolerance[k], "%s as %s: %g", families[i], tsr_grid_names[grids[k]], d);
             if (k > 0) ck_assert(d > 0);
