@@ -31,9 +31,54 @@ TARGET static inline __m512i grid(__m512i s, __m512 factor, __m512 lo, __m512 hi
     return _mm512_add_epi32(_mm512_cvtps_epi32(v), zero);
 }
 
+static __mmask64 mask_of(int64_t n) { return n >= 64 ? ~UINT64_C(0) : (UINT64_C(1) << n) - 1; }
+
+/* Bytes without sums of rows: a row's vectors are narrowed together, which saturates, and their quarters put in
+ * order. Only what is too large for an int32 has to be kept away from the conversion: it turns that, too small ones
+ * and NaN, into the smallest. */
+TARGET static inline __attribute__((always_inline)) void finish_bytes(int mr, int nv, int64_t n, const __m512i *sum,
+                                                                      const struct tsr_qend *end)
+{
+    const __m512i zero = _mm512_set1_epi16((short)end->zero), lo = _mm512_set1_epi16((short)end->lo), hi = _mm512_set1_epi16((short)end->hi);
+    const __m512i order = _mm512_setr_epi32(0, 4, 8, 12, 1, 5, 9, 13, 2, 6, 10, 14, 3, 7, 11, 15);
+    const __m512 top = _mm512_set1_ps(0x1p16f);
+    const __mmask64 mask = mask_of(n < 16 * nv ? n : 16 * nv);
+    __m512i base[TSR_QWIDE];
+    __m512 factor[TSR_QWIDE];
+    _Pragma("GCC unroll 4") for (int j = 0; j < nv; j++)
+    {
+        const int64_t left = n - 16 * j;
+        const __mmask16 m = left >= 16 ? 0xffff : left > 0 ? (__mmask16)((1U << left) - 1) : 0;
+        base[j] = _mm512_maskz_loadu_epi32(m, end->base + 16 * j);
+        factor[j] = _mm512_maskz_loadu_ps(m, end->factor + 16 * j);
+    }
+    _Pragma("GCC unroll 12") for (int i = 0; i < mr; i++)
+    {
+        __m512i v[4] = {zero, zero, zero, zero};
+        _Pragma("GCC unroll 4") for (int j = 0; j < nv; j++)
+        {
+            const __m512 x = _mm512_cvtepi32_ps(_mm512_add_epi32(sum[i * TSR_QWIDE + j], base[j]));
+            v[j] = _mm512_cvtps_epi32(_mm512_min_ps(top, _mm512_mul_ps(x, factor[j])));
+        }
+        __m512i a = _mm512_adds_epi16(_mm512_packs_epi32(v[0], v[1]), zero);
+        a = _mm512_min_epi16(_mm512_max_epi16(a, lo), hi);
+        __m512i b = a;
+        if (nv > 2) {
+            b = _mm512_adds_epi16(_mm512_packs_epi32(v[2], v[3]), zero);
+            b = _mm512_min_epi16(_mm512_max_epi16(b, lo), hi);
+        }
+        const __m512i y = end->out == TSR_U8 ? _mm512_packus_epi16(a, b) : _mm512_packs_epi16(a, b);
+        _mm512_mask_storeu_epi8((int8_t *)end->c + i * end->ldc, mask, _mm512_permutexvar_epi32(order, y));
+    }
+}
+
 TARGET static inline __attribute__((always_inline)) void finish(int mr, int nv, int64_t n, const __m512i *sum,
                                                                 const struct tsr_qend *end)
 {
+    if (nv > 1 && end->row == NULL && (end->out == TSR_U8 || end->out == TSR_I8)) {
+        finish_bytes(mr, nv, n, sum, end);
+        return;
+    }
     const __m512i zero = _mm512_set1_epi32(end->zero);
     const __m512 lo = _mm512_set1_ps((float)(end->lo - end->zero)), hi = _mm512_set1_ps((float)(end->hi - end->zero));
     _Pragma("GCC unroll 4") for (int j = 0; j < nv; j++)
@@ -88,8 +133,6 @@ TARGET static inline void mix(const __m512i x[4], __m512i y[4])
     y[2] = _mm512_unpacklo_epi16(b, d);
     y[3] = _mm512_unpackhi_epi16(b, d);
 }
-
-static __mmask64 mask_of(int64_t n) { return n >= 64 ? ~UINT64_C(0) : (UINT64_C(1) << n) - 1; }
 
 /* 64 numbers in the order of `mix`. */
 TARGET static inline void load_mixed(const int32_t *p, int64_t n, __m512i y[4])
