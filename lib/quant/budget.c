@@ -7,7 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { SENSITIVITY_ROWS = 32 };
+enum { SENSITIVITY_ROWS = 256 };
 
 enum tsr_status tsr_quant_budget_parse(const char *text, struct tsr_quant_budget *b, struct tsr_error *err)
 {
@@ -18,17 +18,6 @@ enum tsr_status tsr_quant_budget_parse(const char *text, struct tsr_quant_budget
 
 /* A layer that may go up: it has weights on the grid. */
 static bool counts(const struct tsr_quant_layer *l) { return l->on && l->weight >= 0 && l->role != TSR_ROLE_ELEMENT && l->role != TSR_ROLE_PASS; }
-
-/* The judge over its first samples only. */
-static struct tsr_quant_judge first_of(const struct tsr_quant_judge *j, int64_t rows)
-{
-    struct tsr_quant_judge few = *j;
-    if (rows < few.n) {
-        few.wanted.rows = few.wanted.rows / few.n * rows;
-        few.n = rows;
-    }
-    return few;
-}
 
 /* ---- sensitivity ---------------------------------------------------------------------------- */
 
@@ -49,10 +38,13 @@ static enum tsr_status measure_alone(const struct tsr_quant_judge *j, const stru
 enum tsr_status tsr_quant_sensitivity(const struct tsr_quant_judge *j, const struct tsr_observer *o, struct tsr_quant_plan *plan,
                                       const struct tsr_quantise_options *options, int64_t rows, struct tsr_error *err)
 {
-    const struct tsr_quant_judge few = first_of(j, rows);
-    for (size_t i = 0; i < plan->g->n_node; i++)
-        if (counts(&plan->layer[i])) TSR_TRY(measure_alone(&few, o, plan, options, i, &plan->layer[i].sensitivity, err));
-    return TSR_OK;
+    /* nothing is learnt here: samples that others learnt from are as good as those held back */
+    struct tsr_quant_judge all = {.samples = j->samples, .n = j->samples->rows < rows ? j->samples->rows : rows, .pool = j->pool};
+    enum tsr_status status = tsr_quant_run(plan->g, all.samples, 0, all.n, all.pool, &all.wanted, err);
+    for (size_t i = 0; i < plan->g->n_node && status == TSR_OK; i++)
+        if (counts(&plan->layer[i])) status = measure_alone(&all, o, plan, options, i, &plan->layer[i].sensitivity, err);
+    tsr_quant_judge_release(&all);
+    return status;
 }
 
 /* ---- fitting the budget --------------------------------------------------------------------- */
@@ -93,7 +85,10 @@ static enum tsr_status promoted(const struct search *s, const struct tsr_quant_p
                                 double *kl, struct tsr_error *err)
 {
     TSR_TRY(tsr_quant_plan_copy(out, plan, err));
-    for (size_t i = 0; i < m; i++) tsr_quant_plan_set(out, s->list[i].node, s->weight_bits, s->activation_bits);
+    for (size_t i = 0; i < m; i++) {
+        tsr_quant_plan_set(out, s->list[i].node, s->weight_bits, s->activation_bits);
+        if (s->weight_bits > 8) out->layer[s->list[i].node].why = "the budget asks for it";
+    }
     tsr_quant_plan_points(out);
     enum tsr_status status = tsr_observer_steps(s->o, out, s->options->calibrator, s->options->percentile, err);
     if (status == TSR_OK) status = tsr_quant_try(s->j, out, NULL, kl, err);

@@ -9,8 +9,8 @@
 /* Reads "kl<=0.01". TSR_E_USAGE. */
 enum tsr_status tsr_quant_budget_parse(const char *text, struct tsr_quant_budget *b, struct tsr_error *err) TSR_MUST_USE;
 
-/* Measures each layer's sensitivity: the divergence when it alone is on the grid, over the first `rows` of the
- * judge's samples. */
+/* Measures each layer's sensitivity: the divergence when it alone is on the grid, over the first `rows` of
+ * the samples. */
 enum tsr_status tsr_quant_sensitivity(const struct tsr_quant_judge *j, const struct tsr_observer *o, struct tsr_quant_plan *plan,
                                       const struct tsr_quantise_options *options, int64_t rows, struct tsr_error *err) TSR_MUST_USE;
 
