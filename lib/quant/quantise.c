@@ -84,19 +84,6 @@ static enum tsr_status find_steps(struct tsr_quantiser *q, struct tsr_error *err
     return TSR_OK;
 }
 
-enum tsr_status tsr_quantiser_fake(struct tsr_quantiser *q, struct tsr_graph **fake, struct tsr_error *err)
-{
-    *fake = NULL;
-    TSR_TRY(find_steps(q, err));
-    return tsr_quant_fake(&q->plan, fake, err);
-}
-
-enum tsr_status tsr_quantiser_take(struct tsr_quantiser *q, const struct tsr_graph *fake, struct tsr_error *err)
-{
-    q->taken = true;
-    return tsr_quant_take(&q->plan, q->g, fake, err);
-}
-
 /* ---- refinements: each stays where the outputs on the samples held back are nearer with it -- */
 
 /* Goes on with another graph and plan, which it owns from now on; what was seen of the samples that
@@ -151,7 +138,8 @@ static enum tsr_status learn(struct tsr_quantiser *q, const struct tsr_quant_jud
     return TSR_OK;
 }
 
-static enum tsr_status refine(struct tsr_quantiser *q, const struct tsr_quant_judge *j, struct tsr_quantise_report *r, struct tsr_error *err)
+static enum tsr_status refine(struct tsr_quantiser *q, const struct tsr_quant_judge *j, bool budget, struct tsr_quantise_report *r,
+                              struct tsr_error *err)
 {
     const bool four = tsr_grid_weight_bits(q->opt.grid) == 4;
     TSR_TRY(tsr_quant_try(j, &q->plan, NULL, &r->kl_nearest, err));
@@ -160,11 +148,57 @@ static enum tsr_status refine(struct tsr_quantiser *q, const struct tsr_quant_ju
     if (q->opt.equalise == TSR_QUANT_AUTO) TSR_TRY(equalise(q, j, r, err));
     if (four && q->opt.rounding == TSR_ROUND_LEARNED) TSR_TRY(learn(q, j, true, &r->kl, &r->rounded, err));
     if (q->opt.correct_bias == TSR_QUANT_AUTO) TSR_TRY(learn(q, j, false, &r->kl, &r->shifted, err));
-    if (!(q->opt.budget.kl > 0)) return TSR_OK;
+    if (!budget || !(q->opt.budget.kl > 0)) return TSR_OK;
     TSR_TRY(tsr_quant_fit_budget(j, &q->observer, &q->plan, &q->opt, &r->kl, err));
     if (r->kl <= q->opt.budget.kl) return TSR_OK;
     return tsr_fail(err, TSR_E_LIMIT, "the budget cannot be met: with every layer that has weights in float the outputs diverge by %.3g nats, "
                     "and %.3g are allowed; allow more%s", r->kl, q->opt.budget.kl, q->weights > 0 ? " or prune less" : "");
+}
+
+/* ---- teaching on the grid ------------------------------------------------------------------- */
+
+/* What was learnt goes into the weights and biases themselves, of which the graph gets copies of its own; rounding
+ * them to nearest gives it back. */
+static enum tsr_status settle(struct tsr_quantiser *q, struct tsr_error *err)
+{
+    for (size_t i = 0; i < q->g->n_node; i++) {
+        struct tsr_quant_layer *l = &q->plan.layer[i];
+        const int place[2] = {l->rounded != NULL ? l->weight : -1, l->bias_shift != NULL ? l->bias : -1};
+        for (int k = 0; k < 2; k++) {
+            if (place[k] < 0 || q->plan.reads[q->g->node[i].in[place[k]]] != 1) continue;
+            struct tsr_tensor *t = &q->g->value[q->g->node[i].in[place[k]]].init, own;
+            TSR_TRY(tsr_tensor_copy(&own, t, err));
+            tsr_tensor_release(t);
+            *t = own;
+            float *v = t->data;
+            for (int64_t e = 0; e < tsr_tensor_count(t); e++)
+                v[e] = k == 0 ? l->scale[tsr_weight_scale_index(&t->shape, &l->grid, e)] * (float)l->rounded[e] : v[e] + l->bias_shift[e];
+        }
+        tsr_free(l->bias_shift);
+        l->bias_shift = NULL;
+    }
+    return TSR_OK;
+}
+
+enum tsr_status tsr_quantiser_fake(struct tsr_quantiser *q, struct tsr_graph **fake, struct tsr_error *err)
+{
+    struct tsr_quantise_report ignored = {0};
+    struct tsr_quant_judge j;
+    *fake = NULL;
+    TSR_TRY(find_steps(q, err));
+    /* with activations of 4 bits as well, most of the loss is theirs, and weights as they were are the better start */
+    if (tsr_grid_activation_bits(q->opt.grid) == 4) return tsr_quant_fake(&q->plan, fake, err);
+    TSR_TRY(tsr_quant_judge_init(&j, q->model, &q->keep.samples, q->opt.pool, err));
+    enum tsr_status status = j.n > 0 ? refine(q, &j, false, &ignored, err) : TSR_OK;
+    tsr_quant_judge_release(&j);
+    if (status == TSR_OK) status = settle(q, err);
+    return status == TSR_OK ? tsr_quant_fake(&q->plan, fake, err) : status;
+}
+
+enum tsr_status tsr_quantiser_take(struct tsr_quantiser *q, const struct tsr_graph *fake, struct tsr_error *err)
+{
+    q->taken = true;
+    return tsr_quant_take(&q->plan, q->g, fake, err);
 }
 
 static void count_nodes(const struct tsr_quant_plan *plan, struct tsr_quantise_report *r)
@@ -181,7 +215,7 @@ static enum tsr_status on_integers(struct tsr_quantiser *q, const struct tsr_qua
                                    struct tsr_quantise_report *report, struct tsr_error *err)
 {
     TSR_TRY(find_steps(q, err));
-    if (j->n > 0) TSR_TRY(refine(q, j, report, err));
+    if (j->n > 0) TSR_TRY(refine(q, j, true, report, err));
     count_nodes(&q->plan, report);
     return tsr_quant_rewrite(&q->plan, out, err);
 }

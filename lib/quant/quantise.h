@@ -63,7 +63,8 @@ bool tsr_quantiser_wants_samples(const struct tsr_quantiser *q);
 enum tsr_status tsr_quantiser_block(struct tsr_quantiser *q, const struct tsr_tensor *x, size_t n_inputs,
                                     struct tsr_error *err) TSR_MUST_USE;
 /* For teaching on the grid, between the samples and the end: the network with what is learnt, its steps from
- * the samples seen (release with tsr_graph_free), and what was learnt back into the quantiser. */
+ * the samples seen, starting from what refinement finds for activations of more than 4 bits (release with
+ * tsr_graph_free), and what was learnt back into the quantiser. */
 enum tsr_status tsr_quantiser_fake(struct tsr_quantiser *q, struct tsr_graph **fake, struct tsr_error *err) TSR_MUST_USE;
 enum tsr_status tsr_quantiser_take(struct tsr_quantiser *q, const struct tsr_graph *fake, struct tsr_error *err) TSR_MUST_USE;
 /* The model on the grid; release with tsr_graph_free. Once only. TSR_E_MISMATCH: no samples came. TSR_E_LIMIT: the

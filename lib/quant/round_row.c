@@ -22,7 +22,7 @@ static void in_turn(int64_t k, const float *l, const float *w, const float *s, i
     memset(a, 0, (size_t)k * sizeof *a);
     for (int64_t j = k; j-- > 0;) {
         const float v = rintf((w[j] - a[j] / l[j * k + j]) / s[j]);
-        q[j] = v == v ? (int8_t)clamped(v, most) : 0;
+        q[j] = v == v && w[j] != 0 ? (int8_t)clamped(v, most) : 0;
         subtract(j, -(s[j] * (float)q[j] - w[j]), l + j * k, a);
     }
 }
@@ -36,7 +36,7 @@ static double descend(int64_t k, const float *h, const float *w, const float *s,
         moves = 0;
         for (int64_t j = 0; j < k; j++) {
             const float v = clamped(rintf((float)q[j] + g[j] / (h[j * k + j] * s[j])), most), step = (v - (float)q[j]) * s[j];
-            if (step == 0 || v != v) continue;
+            if (step == 0 || v != v || w[j] == 0) continue;
             q[j] = (int8_t)v;
             subtract(k, step, h + j * k, g);
             moves++;

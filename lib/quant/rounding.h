@@ -27,7 +27,8 @@ void tsr_quant_forget(struct tsr_quant_plan *plan, bool round, bool shift);
 
 /* One row: weights w[k] with scales s[k] (each its own), starting from q[k], limit +-most; h[k, k] is symmetric
  * with a positive diagonal, l its lower Cholesky factor (NULL: only the descent from q); scratch: 5 k bytes,
- * aligned for floats. q is never worse than before but for rounding. Exposed for tests. */
+ * aligned for floats. Weights that are zero, as after pruning, stay so. q is never worse than before but for the last
+ * bits. Exposed for tests. */
 void tsr_round_row(int64_t k, const float *h, const float *l, const float *w, const float *s, int most, int8_t *q, void *scratch);
 
 #endif

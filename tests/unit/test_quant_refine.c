@@ -100,6 +100,25 @@ START_TEST(descent)
 }
 END_TEST
 
+START_TEST(zeros_stay)
+{
+    enum { K = 6 };
+    float h[K * K], l[K * K], w[K] = {0.9f, 0, -0.4f, 0, 0.6f, 0.2f}, s[K], scratch[2 * K];
+    double factor[K * K];
+    int8_t q[K] = {0};
+    for (int i = 0; i < K * K; i++) factor[i] = i / K == i % K ? 1.1 : 1; /* all inputs nearly the same */
+    for (int i = 0; i < K * K; i++) h[i] = (float)factor[i];
+    OK(tsr_lapack_cholesky(K, factor, K, &err));
+    for (int i = 0; i < K * K; i++) l[i] = (float)factor[i];
+    for (int i = 0; i < K; i++) s[i] = 0.25f;
+    tsr_round_row(K, h, l, w, s, 7, q, scratch);
+    ck_assert(q[1] == 0 && q[3] == 0 && q[0] != 0);
+    memset(q, 0, sizeof q);
+    tsr_round_row(K, h, NULL, w, s, 7, q, scratch);
+    ck_assert(q[1] == 0 && q[3] == 0 && q[0] != 0);
+}
+END_TEST
+
 /* A layer's outputs from its patches and weights are what the operator gives. */
 static void check_patches(const char *op, int64_t group, const char *attribute, const int64_t *v, size_t n_v, const char *auto_pad,
                           const struct tsr_shape *x_shape, const struct tsr_shape *w_shape)
@@ -382,6 +401,7 @@ int main(void)
     TCase *c = tcase_create("all");
     tcase_set_timeout(c, 300);
     tcase_add_test(c, descent);
+    tcase_add_test(c, zeros_stay);
     tcase_add_test(c, patches);
     tcase_add_test(c, rounding_helps);
     tcase_add_test(c, equal_channels);
