@@ -196,12 +196,17 @@ void tsr_qgemm_block(const struct tsr_qpack *p, int64_t m, const uint8_t *const 
     const struct tsr_qgemm_isa *isa = p->isa;
     const int64_t panels = (p->n + TSR_QPANEL - 1) / TSR_QPANEL, panel = p->taps * p->depth * TSR_QPANEL * (isa->unit == 2 ? 2 : 1);
     int64_t step;
+    int32_t base[TSR_QWIDE * TSR_QPANEL];
     for (int64_t q = 0; q < panels; q += step) {
         step = wide(panels - q);
         const int64_t j = q * TSR_QPANEL, columns = p->n - j < step * TSR_QPANEL ? p->n - j : step * TSR_QPANEL;
         const int64_t tall = isa->rows[step - 1], tiles = (m + tall - 1) / tall, each = m / tiles, more = m % tiles;
         struct tsr_qend e = *end;
         e.base += j;
+        if (isa->signed_a) { /* what A - 128 lacks */
+            for (int64_t c = 0; c < columns; c++) base[c] = (int32_t)((uint32_t)e.base[c] + 128u * (uint32_t)p->sum[j + c]);
+            e.base = base;
+        }
         if (e.factor != NULL) e.factor += j;
         if (e.bias != NULL) e.bias += j;
         for (int64_t t = 0, i = 0; t < tiles; t++) { /* of nearly equal height */

@@ -2,27 +2,9 @@
 #include "tensor/qgemm_isa.h"
 
 #if defined(__aarch64__)
-#include <arm_neon.h>
-#include <string.h>
-
 #define TARGET
-#define V int32x4_t
-#define LANES 4
-#define UNIT 4
-#define ZERO() vdupq_n_s32(0)
-#define LOAD(p) vreinterpretq_s32_s8(vld1q_s8((const int8_t *)(p)))
-#define STORE(p, v) vst1q_s32(p, v)
+#include "tensor/qgemm_arm.h"
 #define DOT(sum, a, b) dot(sum, a, b)
-#define FINISH FINISH_BY_ROWS
-#define SPREAD(p) spread(p)
-
-/* A - 128 is signed. */
-static inline int32x4_t spread(const uint8_t *p)
-{
-    uint32_t x;
-    memcpy(&x, p, sizeof x);
-    return vreinterpretq_s32_u32(vdupq_n_u32(x ^ 0x80808080u));
-}
 
 /* Products of bytes fit 16 bits; pairs are added into 32, and pairs of those. */
 static inline int32x4_t dot(int32x4_t sum, int32x4_t a, int32x4_t b)
