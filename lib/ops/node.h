@@ -4,6 +4,8 @@
 
 #include "tensor/tensor.h"
 
+#include <string.h>
+
 enum tsr_attr_type { TSR_ATTR_INT, TSR_ATTR_FLOAT, TSR_ATTR_STRING, TSR_ATTR_INTS, TSR_ATTR_FLOATS, TSR_ATTR_STRINGS, TSR_ATTR_TENSOR, TSR_ATTR_GRAPH };
 
 struct tsr_graph;
@@ -38,6 +40,13 @@ struct tsr_node {
     struct tsr_attr *attr;
     size_t n_attr;
 };
+
+/* Whether it is that operator of that domain; of ai.onnx. */
+static inline bool tsr_node_is_of(const struct tsr_node *node, const char *domain, const char *op_type)
+{
+    return strcmp(node->domain, domain) == 0 && strcmp(node->op_type, op_type) == 0;
+}
+static inline bool tsr_node_is(const struct tsr_node *node, const char *op_type) { return tsr_node_is_of(node, "", op_type); }
 
 /* The attribute of that name, or NULL. */
 const struct tsr_attr *tsr_node_attr(const struct tsr_node *node, const char *name);

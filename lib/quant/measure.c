@@ -4,6 +4,7 @@
 #include "graph/batch.h"
 #include "graph/fuse.h"
 #include "graph/session.h"
+#include "tensor/vmath.h"
 
 #include <math.h>
 #include <string.h>
@@ -21,7 +22,7 @@ struct tsr_tensor tsr_quant_slice(const struct tsr_quant_samples *s, size_t k, i
 static bool is_softmax(const struct tsr_graph *g, int32_t v)
 {
     int32_t p = g->value[v].producer;
-    return p >= 0 && g->node[p].domain[0] == '\0' && strcmp(g->node[p].op_type, "Softmax") == 0;
+    return p >= 0 && tsr_node_is(&g->node[p], "Softmax");
 }
 
 static enum tsr_status append(const struct tsr_tensor *t, int64_t samples, bool softmax, struct tsr_quant_outputs *out,
@@ -73,17 +74,9 @@ enum tsr_status tsr_quant_run(const struct tsr_graph *g, const struct tsr_quant_
     return status;
 }
 
-static double log_sum(const float *z, int64_t n)
-{
-    double top = -INFINITY, sum = 0;
-    for (int64_t i = 0; i < n; i++) top = fmax(top, (double)z[i]);
-    for (int64_t i = 0; i < n; i++) sum += exp((double)z[i] - top);
-    return top + log(sum);
-}
-
 static double row_kl(const float *a, const float *b, int64_t n)
 {
-    double la = log_sum(a, n), lb = log_sum(b, n), kl = 0;
+    double la = tsr_log_sum_exp(n, a), lb = tsr_log_sum_exp(n, b), kl = 0;
     for (int64_t i = 0; i < n; i++) {
         double p = (double)a[i] - la;
         kl += exp(p) * (p - ((double)b[i] - lb));

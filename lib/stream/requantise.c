@@ -2,6 +2,7 @@
 
 #include "base/mem.h"
 #include "stream/head.h"
+#include "tensor/vmath.h"
 
 #include <math.h>
 
@@ -24,22 +25,13 @@ static double relative_error(const float *x, const float *y, size_t n)
     return error == 0 ? 0 : sqrt(error / (power > 0 ? power : 1));
 }
 
-/* log of the sum of exponentials of a row of logits. */
-static double log_sum(const float *x, size_t n)
-{
-    double top = x[0], sum = 0;
-    for (size_t i = 1; i < n; i++)
-        if ((double)x[i] > top) top = x[i];
-    for (size_t i = 0; i < n; i++) sum += exp((double)x[i] - top);
-    return top + log(sum);
-}
-
 static double divergence(const float *x, const float *y, const struct tsr_rowset *s)
 {
     double total = 0;
     for (size_t r = 0; r < s->rows; r++, x += s->cols, y += s->cols) {
         bool logits = s->kind == TSR_KIND_LOGITS;
-        double lx = logits ? log_sum(x, s->cols) : 0, ly = logits ? log_sum(y, s->cols) : 0;
+        const int64_t n = (int64_t)s->cols;
+        double lx = logits ? tsr_log_sum_exp(n, x) : 0, ly = logits ? tsr_log_sum_exp(n, y) : 0;
         for (size_t c = 0; c < s->cols; c++) {
             double p = logits ? (double)x[c] - lx : log(fmax((double)x[c], 1e-30));
             double q = logits ? (double)y[c] - ly : log(fmax((double)y[c], 1e-30));

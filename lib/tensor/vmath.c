@@ -2,6 +2,7 @@
 #include "tensor/vmath.h"
 #include "tensor/isa.h"
 
+#include <math.h>
 #include <stdatomic.h>
 #include <string.h>
 #if defined(__x86_64__)
@@ -145,6 +146,14 @@ float tsr_vexp_sum(int64_t n, const float *x, float m, float *y) { return vm()->
 float tsr_vmax(int64_t n, const float *x) { return vm()->max(n, x); }
 double tsr_vsum(int64_t n, const float *x) { return vm()->sum(n, x); }
 double tsr_vdot(int64_t n, const float *x, const float *y) { return vm()->dot(n, x, y); }
+
+double tsr_log_sum_exp(int64_t n, const float *x)
+{
+    const double top = (double)tsr_vmax(n, x);
+    double sum = 0;
+    for (int64_t i = 0; i < n; i++) sum += exp((double)x[i] - top);
+    return top + log(sum);
+}
 
 /* Rows too short for vectors share one call of the exponential. */
 void tsr_vsoftmax(int64_t rows, int64_t n, const float *x, float *y)

@@ -38,6 +38,8 @@ float tsr_vexp_sum(int64_t n, const float *x, float m, float *y);
 void tsr_vsoftmax(int64_t rows, int64_t n, const float *x, float *y);
 /* The largest element (NaN ignored unless it is the first); -inf for n = 0. */
 float tsr_vmax(int64_t n, const float *x);
+/* log(sum of exp(x)), computed in double in order, with the C library's functions; n >= 1. */
+double tsr_log_sum_exp(int64_t n, const float *x);
 /* Sums in double over 16 interleaved lanes that are then added in order: the same for every
  * instruction set. */
 double tsr_vsum(int64_t n, const float *x);
