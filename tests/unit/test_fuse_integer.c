@@ -1,52 +1,22 @@
 /* Quantised models run in integers: what is fused, that it is the same to one step, and what is left alone. */
-#include "suite.h"
-#include <math.h>
-#include <stdlib.h>
-#include <string.h>
-
-#include "tessera.h"
-
-static struct tsr_error err;
-#define OK(e) ck_assert_msg((e) == TSR_OK, "%s", err.message)
-
-static void samples(const struct tsr_graph *g, int64_t n, struct tsr_tensor *x)
-{
-    const struct tsr_value *v = &g->value[g->input[0]];
-    struct tsr_shape s = v->shape;
-    struct tsr_rng r;
-    s.dim[0] = n;
-    OK(tsr_tensor_zeros(x, v->dtype, s.rank, s.dim, &err));
-    tsr_rng_init(&r, 5, 0);
-    for (int64_t i = 0; i < tsr_tensor_count(x); i++)
-        tsr_store_f64(v->dtype, x->data, i, v->dtype == TSR_F32 ? (double)(float)tsr_rng_normal(&r) : (double)tsr_rng_below(&r, 10));
-}
+#include "quanttest.h"
 
 static struct tsr_graph *quantised(const char *text, enum tsr_quant_target target)
 {
-    struct tsr_zoo_spec spec;
-    struct tsr_graph *g, *made;
+    struct tsr_graph *g = zoo(text), *made;
     struct tsr_quantiser *q;
     struct tsr_quantise_report report;
     struct tsr_quantise_options o = tsr_quantise_defaults(TSR_GRID_INT8);
     struct tsr_tensor x;
     o.target = target;
-    OK(tsr_zoo_parse(text, &spec, &err));
-    OK(tsr_zoo_build(&spec, &g, &err));
     OK(tsr_quantiser_new(g, &o, &q, &err));
-    samples(g, 24, &x);
+    white_samples(g, 24, &x);
     OK(tsr_quantiser_block(q, &x, 1, &err));
     OK(tsr_quantiser_finish(q, &made, &report, &err));
     tsr_tensor_release(&x);
     tsr_quantiser_free(q);
     tsr_graph_free(g);
     return made;
-}
-
-static int count(const struct tsr_graph *g, const char *op_type)
-{
-    int n = 0;
-    for (size_t i = 0; i < g->n_node; i++) n += strcmp(g->node[i].op_type, op_type) == 0;
-    return n;
 }
 
 static const char *const families[] = {"mlp width=16 depth=2 classes=4 input=24", "conv1d width=16 depth=2 classes=4 input=6x32",
@@ -100,7 +70,7 @@ START_TEST(within_one_step)
         for (size_t k = 0; k < g->n_node; k++)
             if (strcmp(g->node[k].op_type, "QuantizeLinear") == 0) want[n++] = g->node[k].out[0];
         OK(tsr_graph_fuse(g, want, n, 0, &fused, &err));
-        samples(g, 5, &x);
+        white_samples(g, 5, &x);
         y = calloc(n, sizeof *y), z = calloc(n, sizeof *z);
         run(g, &x, want, n, NULL, y);
         run(fused, &x, want, n, NULL, z);
@@ -129,7 +99,7 @@ START_TEST(the_same_bytes_from_all_kernels_and_threads)
         struct tsr_graph *g = quantised(families[i], TSR_TARGET_ORT), *fused;
         struct tsr_tensor x, first = {0}, y;
         OK(tsr_graph_fuse(g, NULL, 0, 0, &fused, &err));
-        samples(g, 5, &x);
+        white_samples(g, 5, &x);
         for (int k = 0; tsr_qgemm_kernel_name(k) != NULL; k++) {
             if (!tsr_qgemm_kernel_runs(k)) continue;
             OK(tsr_qgemm_use(tsr_qgemm_kernel_name(k), &err));

@@ -1,34 +1,5 @@
 /* Models on the grid: what is placed where, that it still computes the same, and what is refused. */
-#include "suite.h"
-#include <math.h>
-#include <stdlib.h>
-#include <string.h>
-
-#include "tessera.h"
-
-static struct tsr_error err;
-#define OK(e) ck_assert_msg((e) == TSR_OK, "%s", err.message)
-
-static struct tsr_graph *zoo(const char *text)
-{
-    struct tsr_zoo_spec spec;
-    struct tsr_graph *g;
-    OK(tsr_zoo_parse(text, &spec, &err));
-    OK(tsr_zoo_build(&spec, &g, &err));
-    return g;
-}
-
-static void samples(const struct tsr_graph *g, int64_t n, struct tsr_tensor *x)
-{
-    const struct tsr_value *v = &g->value[g->input[0]];
-    struct tsr_shape s = v->shape;
-    struct tsr_rng r;
-    s.dim[0] = n;
-    OK(tsr_tensor_zeros(x, v->dtype, s.rank, s.dim, &err));
-    tsr_rng_init(&r, 5, 0);
-    for (int64_t i = 0; i < tsr_tensor_count(x); i++)
-        tsr_store_f64(v->dtype, x->data, i, v->dtype == TSR_F32 ? (double)(float)tsr_rng_normal(&r) : (double)tsr_rng_below(&r, 10));
-}
+#include "quanttest.h"
 
 static enum tsr_status quantise(const struct tsr_graph *g, const struct tsr_quantise_options *o, int64_t n, struct tsr_graph **out,
                                 struct tsr_quantise_report *report)
@@ -38,19 +9,12 @@ static enum tsr_status quantise(const struct tsr_graph *g, const struct tsr_quan
     *out = NULL;
     enum tsr_status status = tsr_quantiser_new(g, o, &q, &err);
     if (status != TSR_OK) return status;
-    if (n > 0) samples(g, n, &x);
+    if (n > 0) white_samples(g, n, &x);
     if (n > 0 && tsr_quantiser_wants_samples(q)) status = tsr_quantiser_block(q, &x, 1, &err);
     if (status == TSR_OK) status = tsr_quantiser_finish(q, out, report, &err);
     tsr_tensor_release(&x);
     tsr_quantiser_free(q);
     return status;
-}
-
-static int count(const struct tsr_graph *g, const char *op_type)
-{
-    int n = 0;
-    for (size_t i = 0; i < g->n_node; i++) n += strcmp(g->node[i].op_type, op_type) == 0;
-    return n;
 }
 
 static const struct tsr_node *producer(const struct tsr_graph *g, int32_t v)
@@ -151,7 +115,7 @@ static double run_difference(const struct tsr_graph *a, const struct tsr_graph *
 {
     struct tsr_tensor x, y[2], out;
     double worst = 0;
-    samples(a, n, &x);
+    white_samples(a, n, &x);
     for (int i = 0; i < 2; i++) {
         const struct tsr_graph *g = i ? b : a;
         struct tsr_session *s;
@@ -373,7 +337,7 @@ START_TEST(short_of_memory)
         struct tsr_quantise_report r;
         struct tsr_graph *made;
         struct tsr_tensor x;
-        samples(g, 3, &x);
+        white_samples(g, 3, &x);
         for (long n = 1;; n += 1 + n / 16) {
             struct tsr_quantiser *q;
             made = NULL;

@@ -1,13 +1,5 @@
 /* Proofs of integer layers: bounds that are reached, counterexamples that hold, and what cannot be proven. */
-#include "suite.h"
-#include <math.h>
-#include <stdlib.h>
-#include <string.h>
-
-#include "tessera.h"
-
-static struct tsr_error err;
-#define OK(e) ck_assert_msg((e) == TSR_OK, "%s", err.message)
+#include "quanttest.h"
 
 static void put(struct tsr_graph *g, const char *name, enum tsr_dtype type, int rank, const int64_t *dim, const void *data)
 {
@@ -169,7 +161,6 @@ START_TEST(networks)
     static const char *const families[] = {"mlp width=16 depth=2 classes=4 input=24", "dscnn width=16 depth=2 classes=4 input=1x16x16",
                                            "transformer width=16 depth=1 classes=4 input=6x32"};
     for (int f = 0; f < 3; f++) {
-        struct tsr_zoo_spec spec;
         struct tsr_graph *g, *made;
         struct tsr_quantiser *q;
         struct tsr_quantise_report report;
@@ -177,8 +168,7 @@ START_TEST(networks)
         struct tsr_proof p;
         struct tsr_quantise_options o = tsr_quantise_defaults(TSR_GRID_INT8);
         o.target = TSR_TARGET_XNNPACK; /* products of two activations are on the grid */
-        OK(tsr_zoo_parse(families[f], &spec, &err));
-        OK(tsr_zoo_build(&spec, &g, &err));
+        g = zoo(families[f]);
         OK(tsr_prove(g, &p, &err));
         ck_assert(p.n == 0 && p.in_float > 0);
         tsr_proof_release(&p);

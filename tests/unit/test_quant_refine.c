@@ -1,25 +1,9 @@
 /* What makes quantised models better: rounding, biases, even channels, budgets, teaching on the grid. */
-#include <check.h>
-#include <math.h>
-#include <stdlib.h>
-#include <string.h>
-
+#include "quanttest.h"
 #include "quant/patches.h"
 #include "tensor/blas.h"
-#include "tessera.h"
 
 enum { PATTERNS = 6 };
-static struct tsr_error err;
-#define OK(e) ck_assert_msg((e) == TSR_OK, "%s", err.message)
-
-static struct tsr_graph *zoo(const char *text)
-{
-    struct tsr_zoo_spec spec;
-    struct tsr_graph *g;
-    OK(tsr_zoo_parse(text, &spec, &err));
-    OK(tsr_zoo_build(&spec, &g, &err));
-    return g;
-}
 
 static void random_floats(float *x, int64_t n, uint64_t seed)
 {
@@ -409,9 +393,5 @@ int main(void)
     tcase_add_test(c, fake_is_real);
     tcase_add_test(c, short_of_memory);
     suite_add_tcase(s, c);
-    SRunner *runner = srunner_create(s);
-    srunner_run_all(runner, CK_NORMAL);
-    int failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed ? EXIT_FAILURE : EXIT_SUCCESS;
+    return run_suite(s);
 }
