@@ -50,11 +50,7 @@ static enum tsr_status read_activation(struct tsr_op_ctx *ctx, struct tsr_conv_l
 /* X as [n, c, in...], whatever its layout. */
 static struct tsr_shape channels_first(const struct tsr_shape *x, bool first)
 {
-    struct tsr_shape s = *x;
-    if (first) return s;
-    s.dim[1] = x->dim[x->rank - 1];
-    for (int i = 1; i + 1 < x->rank; i++) s.dim[i + 1] = x->dim[i];
-    return s;
+    return first ? *x : tsr_window_channels_first(x);
 }
 
 static enum tsr_status need_inputs(struct tsr_op_ctx *ctx)

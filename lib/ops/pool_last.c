@@ -44,9 +44,7 @@ static enum tsr_status pool_init(struct tsr_op_ctx *ctx, struct pooling *p)
                           .pads_count = tsr_node_int(ctx->node, "count_include_pad", 0) != 0};
     if (x->rank < 3 || x->rank > 4)
         return tsr_op_fail(ctx, TSR_E_MISMATCH, "X must have 3 or 4 dimensions, not %s", tsr_shape_text(x, text, sizeof text));
-    struct tsr_shape first = *x; /* channels first */
-    first.dim[1] = x->dim[x->rank - 1];
-    for (int i = 1; i + 1 < x->rank; i++) first.dim[i + 1] = x->dim[i];
+    const struct tsr_shape first = tsr_window_channels_first(x);
     if (p->kind != POOL_ALL) {
         TSR_TRY(tsr_window_init(ctx, &first, NULL, &p->w));
         p->rows = p->w.n * p->w.out[1];

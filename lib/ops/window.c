@@ -125,6 +125,14 @@ enum tsr_status tsr_window_init(struct tsr_op_ctx *ctx, const struct tsr_shape *
     return TSR_OK;
 }
 
+struct tsr_shape tsr_window_channels_first(const struct tsr_shape *x)
+{
+    struct tsr_shape s = *x;
+    s.dim[1] = x->dim[x->rank - 1];
+    for (int i = 1; i + 1 < x->rank; i++) s.dim[i + 1] = x->dim[i];
+    return s;
+}
+
 struct tsr_shape tsr_window_shape(const struct tsr_window *w, int64_t channels)
 {
     struct tsr_shape s = {.rank = w->rank + 2, .dim = {w->n, channels}};

@@ -27,6 +27,8 @@ enum tsr_status tsr_window_init(struct tsr_op_ctx *ctx, const struct tsr_shape *
  * compute `out` themselves. *auto_pad is 'N' (explicit), 'V', 'U' (same, upper) or 'L'. */
 enum tsr_status tsr_window_attributes(struct tsr_op_ctx *ctx, const struct tsr_shape *x, const int64_t *kernel,
                                       struct tsr_window *w, char *auto_pad) TSR_MUST_USE;
+/* The shape of a channels-last tensor [n, in..., c], of rank 2 or more, as [n, c, in...]. */
+struct tsr_shape tsr_window_channels_first(const struct tsr_shape *x);
 /* [n, channels, out...] */
 struct tsr_shape tsr_window_shape(const struct tsr_window *w, int64_t channels);
 

@@ -12,6 +12,14 @@
 
 #include "tensor/unroll.h"
 
+/* Every vector of the tile, and its place in memory; for panel_tile.h, too. */
+#define EACH                       \
+    UNROLL                         \
+    for (int i = 0; i < mr; i++)   \
+        UNROLL                     \
+        for (int j = 0; j < nv; j++)
+#define LOAD_AT(p) (j == nv - 1 ? LOAD_LAST((p) + j * VL, last) : LOAD((p) + j * VL))
+
 TARGET KERNEL void tile(bool columns, int mr, int nv, int64_t k, const float *a, int64_t as, const float *b, int64_t bs, float *c,
                         int64_t cs, int64_t last, const struct tsr_tile_end *end)
 {
@@ -33,12 +41,6 @@ TARGET KERNEL void tile(bool columns, int mr, int nv, int64_t k, const float *a,
             for (int j = 0; j < nv; j++) sum[i][j] = FMA(x, row[j], sum[i][j]);
         }
     }
-#define EACH                       \
-    UNROLL                         \
-    for (int i = 0; i < mr; i++)   \
-        UNROLL                     \
-        for (int j = 0; j < nv; j++)
-#define LOAD_AT(p) (j == nv - 1 ? LOAD_LAST((p) + j * VL, last) : LOAD((p) + j * VL))
     if (end->alpha != 1) {
         V alpha = SET(end->alpha);
         EACH sum[i][j] = MUL(sum[i][j], alpha);
@@ -62,8 +64,6 @@ TARGET KERNEL void tile(bool columns, int mr, int nv, int64_t k, const float *a,
         if (j == nv - 1) STORE_LAST(c + i * cs + j * VL, sum[i][j], last);
         else STORE(c + i * cs + j * VL, sum[i][j]);
     }
-#undef EACH
-#undef LOAD_AT
 }
 
 #define TILE(mr, nv)                                                                                          \

@@ -8,12 +8,6 @@ TARGET KERNEL void
 finish(int mr, int nv, V sum[TSR_PANEL_ROWS][TSR_PANEL_WIDE], float *c, const int64_t *to, int64_t cs, int64_t last, bool more,
        const struct tsr_panel_end *end, int64_t skipped)
 {
-#define EACH                       \
-    UNROLL                         \
-    for (int i = 0; i < mr; i++)   \
-        UNROLL                     \
-        for (int j = 0; j < nv; j++)
-#define LOAD_AT(p) (j == nv - 1 ? LOAD_LAST((p) + j * VL, last) : LOAD((p) + j * VL))
     int64_t at[TSR_PANEL_ROWS];
     UNROLL
     for (int i = 0; i < mr; i++) at[i] = to != NULL ? to[i] : skipped + i * cs;
@@ -38,8 +32,6 @@ finish(int mr, int nv, V sum[TSR_PANEL_ROWS][TSR_PANEL_WIDE], float *c, const in
         if (j == nv - 1) STORE_LAST(c + at[i] + j * VL, sum[i][j], last);
         else STORE(c + at[i] + j * VL, sum[i][j]);
     }
-#undef EACH
-#undef LOAD_AT
 }
 
 /* What sums begin with. */
