@@ -38,16 +38,11 @@ enum tsr_status tsr_fuse_refresh(struct tsr_fuse *f)
     return TSR_OK;
 }
 
-static bool is_op(const struct tsr_node *node, const char *op_type)
-{
-    return node->domain[0] == '\0' && strcmp(node->op_type, op_type) == 0;
-}
-
 const struct tsr_node *tsr_fuse_producer(const struct tsr_fuse *f, int32_t v, const char *op_type)
 {
     if (v < 0 || f->g->value[v].producer < 0) return NULL;
     const struct tsr_node *node = &f->g->node[f->g->value[v].producer];
-    return is_op(node, op_type) ? node : NULL;
+    return tsr_node_is(node, op_type) ? node : NULL;
 }
 
 bool tsr_fuse_hidden(const struct tsr_fuse *f, int32_t v) { return v >= 0 && !f->keep[v]; }
@@ -58,7 +53,7 @@ const struct tsr_node *tsr_fuse_reader(const struct tsr_fuse *f, int32_t v, cons
 {
     if (!tsr_fuse_inner(f, v)) return NULL;
     const struct tsr_node *node = &f->g->node[f->reader[v]];
-    return is_op(node, op_type) ? node : NULL;
+    return tsr_node_is(node, op_type) ? node : NULL;
 }
 
 const struct tsr_tensor *tsr_fuse_constant(const struct tsr_fuse *f, int32_t v)
@@ -152,29 +147,29 @@ static int rank_of_node(const struct tsr_fuse *f, const struct tsr_node *node, i
     static const char *const broadcast[] = {"Add", "Sub", "Mul", "Div", "Pow"};
     int64_t buf[TSR_MAX_RANK];
     int n, first = node->n_in > 0 ? rank_within(f, node->in[0], depth) : -1;
-    if (is_op(node, "Transpose")) return tsr_fuse_ints(f, node, "perm", -1, buf, TSR_MAX_RANK, &n) ? n : first;
-    if (is_op(node, "Reshape")) return node->n_in > 1 ? vector_length(f, node->in[1]) : -1;
-    if (is_op(node, "Constant")) {
+    if (tsr_node_is(node, "Transpose")) return tsr_fuse_ints(f, node, "perm", -1, buf, TSR_MAX_RANK, &n) ? n : first;
+    if (tsr_node_is(node, "Reshape")) return node->n_in > 1 ? vector_length(f, node->in[1]) : -1;
+    if (tsr_node_is(node, "Constant")) {
         const struct tsr_attr *a = tsr_node_attr(node, "value");
         return a && a->type == TSR_ATTR_TENSOR ? a->t.shape.rank : -1;
     }
-    if (is_op(node, "Squeeze"))
+    if (tsr_node_is(node, "Squeeze"))
         return first >= 0 && tsr_fuse_ints(f, node, "axes", 1, buf, TSR_MAX_RANK, &n) ? first - n : -1;
-    if (is_op(node, "Unsqueeze"))
+    if (tsr_node_is(node, "Unsqueeze"))
         return first >= 0 && tsr_fuse_ints(f, node, "axes", 1, buf, TSR_MAX_RANK, &n) ? first + n : -1;
-    if (is_op(node, "Gather")) {
+    if (tsr_node_is(node, "Gather")) {
         int index = rank_within(f, node->in[1], depth);
         return first >= 0 && index >= 0 ? first + index - 1 : -1;
     }
-    if (is_op(node, "MatMul")) return greater(first, rank_within(f, node->in[1], depth));
-    if (is_op(node, "Gemm")) return 2;
-    if (is_op(node, "ReduceMean") && tsr_node_int(node, "keepdims", 1) == 1) return first;
+    if (tsr_node_is(node, "MatMul")) return greater(first, rank_within(f, node->in[1], depth));
+    if (tsr_node_is(node, "Gemm")) return 2;
+    if (tsr_node_is(node, "ReduceMean") && tsr_node_int(node, "keepdims", 1) == 1) return first;
     for (size_t i = 0; i < sizeof alike / sizeof *alike; i++)
-        if (is_op(node, alike[i])) return first;
+        if (tsr_node_is(node, alike[i])) return first;
     for (size_t i = 0; i < sizeof broadcast / sizeof *broadcast; i++)
-        if (is_op(node, broadcast[i])) return greater(first, rank_within(f, node->in[1], depth));
-    if (strcmp(node->domain, "tessera") == 0 && strcmp(node->op_type, "Linear") == 0) return first;
-    if (strcmp(node->domain, "tessera") == 0 && (strcmp(node->op_type, "QTable") == 0 || strcmp(node->op_type, "QMaxPool") == 0)) return first;
+        if (tsr_node_is(node, broadcast[i])) return greater(first, rank_within(f, node->in[1], depth));
+    if (tsr_node_is_of(node, "tessera", "Linear")) return first;
+    if (tsr_node_is_of(node, "tessera", "QTable") || tsr_node_is_of(node, "tessera", "QMaxPool")) return first;
     if (strcmp(node->op_type, "QLinearAdd") == 0 || strcmp(node->op_type, "QLinearMul") == 0)
         return greater(first, rank_within(f, node->in[3], depth));
     if (strcmp(node->op_type, "QLinearAveragePool") == 0) return first;
@@ -249,10 +244,18 @@ static enum tsr_status lay_out(struct tsr_fuse *f)
     return run_pass(f, tsr_fuse_margin);
 }
 
-static enum tsr_status rewrite(struct tsr_fuse *f, const struct tsr_graph *g, const int32_t *keep, size_t n_keep, bool export)
+static enum tsr_status run_passes(struct tsr_fuse *f, bool export)
 {
     static tsr_fuse_pass *const passes[] = {tsr_fuse_integer,   tsr_fuse_table, tsr_fuse_layernorm, tsr_fuse_gelu,   tsr_fuse_attention,
                                             tsr_fuse_linear,    tsr_fuse_relu,   tsr_fuse_batchnorm, tsr_fuse_activation};
+    if (export) return run_pass(f, tsr_fuse_batchnorm);
+    for (size_t i = 0; i < sizeof passes / sizeof *passes; i++) TSR_TRY(run_pass(f, passes[i]));
+    TSR_TRY(tsr_fuse_integer_layout(f));
+    return f->training ? TSR_OK : lay_out(f);
+}
+
+static enum tsr_status rewrite(struct tsr_fuse *f, const struct tsr_graph *g, const int32_t *keep, size_t n_keep, bool export)
+{
     TSR_TRY(tsr_grow(&f->keep, &f->cap_keep, g->n_value + 1, sizeof *f->keep, f->err));
     memset(f->keep, 0, f->cap_keep * sizeof *f->keep);
     for (size_t i = 0; i < g->n_output; i++) f->keep[g->output[i]] = true;
@@ -263,10 +266,7 @@ static enum tsr_status rewrite(struct tsr_fuse *f, const struct tsr_graph *g, co
     }
     TSR_TRY(tsr_fuse_refresh(f));
     TSR_TRY(tsr_fuse_fold(f));
-    for (size_t i = 0; i < sizeof passes / sizeof *passes && !export; i++) TSR_TRY(run_pass(f, passes[i]));
-    if (export) TSR_TRY(run_pass(f, tsr_fuse_batchnorm));
-    else TSR_TRY(tsr_fuse_integer_layout(f));
-    if (!export && !f->training) TSR_TRY(lay_out(f));
+    TSR_TRY(run_passes(f, export));
     drop_dead(f);
     TSR_TRY(tsr_graph_finish(f->g, f->err));
     for (size_t v = 0; v < f->g->n_value; v++) f->g->value[v].trainable = v < g->n_value && g->value[v].trainable;

@@ -6,17 +6,12 @@
 #include "base/mem.h"
 #include "graph/fuse_impl.h"
 
-static bool is(const struct tsr_node *node, const char *domain, const char *op_type)
-{
-    return strcmp(node->domain, domain) == 0 && strcmp(node->op_type, op_type) == 0;
-}
-
 /* The convolution that gives v to one reader alone and has no activation yet, or NULL. */
 static const struct tsr_node *open_convolution(const struct tsr_fuse *f, int32_t v)
 {
     if (!tsr_fuse_inner(f, v) || f->g->value[v].producer < 0) return NULL;
     const struct tsr_node *conv = &f->g->node[f->g->value[v].producer];
-    return is(conv, "tessera", "Conv") && tsr_node_attr(conv, "activation") == NULL ? conv : NULL;
+    return tsr_node_is_of(conv, "tessera", "Conv") && tsr_node_attr(conv, "activation") == NULL ? conv : NULL;
 }
 
 /* `conv` again, giving what `last` gives; its attributes move. `residual`: -1 keeps what it has. */
@@ -37,7 +32,7 @@ static enum tsr_status extend(struct tsr_fuse *f, const struct tsr_node *conv, i
 /* Anchored at the Add of a convolution and something of the same shape. */
 enum tsr_status tsr_fuse_residual(struct tsr_fuse *f, const struct tsr_node *node, bool *done)
 {
-    if (!is(node, "", "Add") || node->n_in != 2 || node->in[0] == node->in[1]) return TSR_OK;
+    if (!tsr_node_is(node, "Add") || node->n_in != 2 || node->in[0] == node->in[1]) return TSR_OK;
     const size_t slot = (size_t)(node - f->g->node);
     for (int k = 1; k >= 0; k--) {
         const struct tsr_node *conv = open_convolution(f, node->in[k]);
@@ -68,7 +63,7 @@ enum tsr_status tsr_fuse_conv_activation(struct tsr_fuse *f, const struct tsr_no
     static const char *const names[] = {"Relu", "Clip", "HardSwish", "Gelu"};
     double low = 0, high = 0;
     size_t k = 0;
-    while (k < 4 && !is(node, "", names[k])) k++;
+    while (k < 4 && !tsr_node_is(node, names[k])) k++;
     if (k == 4 || (f->training && k > 1)) return TSR_OK;
     if (k == 1 && !bounds(f, node, &low, &high)) return TSR_OK;
     if (k == 3 && strcmp(tsr_node_string(node, "approximate", "none"), "none") != 0) return TSR_OK;
@@ -97,11 +92,11 @@ static struct tsr_attr *attribute(struct tsr_graph *g, size_t i, const char *nam
 enum tsr_status tsr_fuse_margin(struct tsr_fuse *f, const struct tsr_node *node, bool *done)
 {
     struct tsr_graph *g = f->g;
-    if (!is(node, "tessera", "Conv") || tsr_node_int(node, "first", 0) != 0 || !tsr_fuse_inner(f, node->in[0])) return TSR_OK;
+    if (!tsr_node_is_of(node, "tessera", "Conv") || tsr_node_int(node, "first", 0) != 0 || !tsr_fuse_inner(f, node->in[0])) return TSR_OK;
     if (strcmp(tsr_node_string(node, "auto_pad", "NOTSET"), "NOTSET") != 0 || g->value[node->in[0]].producer < 0) return TSR_OK;
     const size_t at = (size_t)(node - g->node), from = (size_t)g->value[node->in[0]].producer;
     const struct tsr_attr *pads = tsr_node_attr(node, "pads");
-    if (!is(&g->node[from], "tessera", "Conv") || g->node[from].n_in > 3 || pads == NULL || pads->type != TSR_ATTR_INTS) return TSR_OK;
+    if (!tsr_node_is_of(&g->node[from], "tessera", "Conv") || g->node[from].n_in > 3 || pads == NULL || pads->type != TSR_ATTR_INTS) return TSR_OK;
     bool any = false;
     for (size_t k = 0; k < pads->n; k++) {
         if (pads->ints[k] < 0 || pads->ints[k] > 64) return TSR_OK;

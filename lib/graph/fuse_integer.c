@@ -14,11 +14,6 @@ bool tsr_fuse_named(const struct tsr_node *node, const char *op_type)
     return known && strcmp(node->op_type, op_type) == 0;
 }
 
-static bool is(const struct tsr_node *node, const char *op_type)
-{
-    return node->domain[0] == '\0' && strcmp(node->op_type, op_type) == 0;
-}
-
 static const struct tsr_node *maker(const struct tsr_fuse *f, int32_t v)
 {
     return v >= 0 && f->g->value[v].producer >= 0 ? &f->g->node[f->g->value[v].producer] : NULL;
@@ -109,9 +104,9 @@ static const struct tsr_node *only_reader(const struct tsr_fuse *f, int32_t v)
 /* Of a Relu or a Clip with known bounds. */
 static bool bounds_of(const struct tsr_fuse *f, const struct tsr_node *node, double *lo, double *hi)
 {
-    *lo = is(node, "Relu") ? 0 : -INFINITY;
+    *lo = tsr_node_is(node, "Relu") ? 0 : -INFINITY;
     *hi = INFINITY;
-    if (is(node, "Relu")) return true;
+    if (tsr_node_is(node, "Relu")) return true;
     if (node->opset < 11) {
         *lo = (double)tsr_node_float(node, "min", -INFINITY);
         *hi = (double)tsr_node_float(node, "max", INFINITY);
@@ -126,7 +121,7 @@ bool tsr_fuse_quantised(const struct tsr_fuse *f, int32_t v, bool activation, st
     double lo = -INFINITY, hi = INFINITY;
     const struct tsr_node *node = only_reader(f, v);
     if (node == NULL || node->in[0] != v) return false;
-    if (activation && (is(node, "Relu") || is(node, "Clip"))) {
+    if (activation && (tsr_node_is(node, "Relu") || tsr_node_is(node, "Clip"))) {
         if (!bounds_of(f, node, &lo, &hi)) return false;
         v = node->out[0];
         node = only_reader(f, v);
@@ -263,7 +258,7 @@ static enum tsr_status fuse_binary(struct tsr_fuse *f, const struct tsr_node *no
     struct tsr_fuse_tail t;
     if (!tsr_fuse_dequantised(f, node->in[0], &a) || !tsr_fuse_dequantised(f, node->in[1], &b)) return TSR_OK;
     if (!tsr_fuse_quantised(f, node->out[0], true, &t) || a.type != b.type || a.type != t.grid.type) return TSR_OK;
-    const char *op = is(node, "Add") ? "QLinearAdd" : "QLinearMul";
+    const char *op = tsr_node_is(node, "Add") ? "QLinearAdd" : "QLinearMul";
     const size_t tail = (size_t)(t.node - f->g->node);
     const int32_t in[8] = {a.q, a.scale, a.zero, b.q, b.scale, b.zero, t.grid.scale, t.grid.zero};
     TSR_TRY(tsr_fuse_begin(f, op, "com.microsoft", 8, in, t.grid.q));
@@ -278,7 +273,7 @@ static enum tsr_status fuse_pool(struct tsr_fuse *f, const struct tsr_node *node
     struct tsr_fuse_tail t;
     if (!tsr_fuse_dequantised(f, node->in[0], &x) || !tsr_fuse_quantised(f, node->out[0], false, &t) || x.type != t.grid.type) return TSR_OK;
     const size_t at = (size_t)(node - f->g->node), tail = (size_t)(t.node - f->g->node);
-    const char *op = is(node, "GlobalAveragePool") ? "QLinearGlobalAveragePool" : "QLinearAveragePool";
+    const char *op = tsr_node_is(node, "GlobalAveragePool") ? "QLinearGlobalAveragePool" : "QLinearAveragePool";
     const int32_t in[5] = {x.q, x.scale, x.zero, t.grid.scale, t.grid.zero};
     TSR_TRY(tsr_fuse_begin(f, op, "com.microsoft", 5, in, t.grid.q));
     move_attributes(f, at);
@@ -337,7 +332,7 @@ static bool moves(const struct tsr_node *node)
     static const char *const ops[] = {"Reshape", "Flatten", "Transpose", "Squeeze", "Unsqueeze", "MaxPool", "Slice",
                                       "DepthToSpace", "SpaceToDepth", "Expand", "Gather", "Identity"};
     for (size_t i = 0; i < sizeof ops / sizeof *ops; i++)
-        if (is(node, ops[i])) return node->n_out == 1;
+        if (tsr_node_is(node, ops[i])) return node->n_out == 1;
     return false;
 }
 
@@ -352,7 +347,7 @@ static enum tsr_status fuse_move(struct tsr_fuse *f, const struct tsr_node *node
     const size_t at = (size_t)(node - f->g->node), tail = (size_t)(t.node - f->g->node);
     in[0] = x.q;
     for (int k = 1; k < node->n_in; k++) in[k] = node->in[k];
-    const bool pool = is(node, "MaxPool"); /* may keep its channels last */
+    const bool pool = tsr_node_is(node, "MaxPool"); /* may keep its channels last */
     TSR_TRY(tsr_fuse_begin(f, pool ? "QMaxPool" : node->op_type, pool ? "tessera" : "", node->n_in, in, t.grid.q));
     f->g->node[f->g->n_node - 1].opset = f->g->node[at].opset; /* it means what it meant */
     move_attributes(f, at);
@@ -363,13 +358,13 @@ static enum tsr_status fuse_move(struct tsr_fuse *f, const struct tsr_node *node
 enum tsr_status tsr_fuse_integer(struct tsr_fuse *f, const struct tsr_node *node, bool *done)
 {
     if (f->training) return TSR_OK;
-    if (is(node, "Conv")) return fuse_conv(f, node, done);
-    if (is(node, "Gemm")) return fuse_gemm(f, node, done);
-    if (is(node, "MatMul")) return fuse_matmul(f, node, done);
-    if (is(node, "Add") || is(node, "Mul")) return fuse_binary(f, node, done);
-    if (is(node, "GlobalAveragePool") || is(node, "AveragePool")) return fuse_pool(f, node, done);
-    if (is(node, "ReduceMean")) return fuse_mean(f, node, done);
-    if (is(node, "Concat")) return fuse_concat(f, node, done);
+    if (tsr_node_is(node, "Conv")) return fuse_conv(f, node, done);
+    if (tsr_node_is(node, "Gemm")) return fuse_gemm(f, node, done);
+    if (tsr_node_is(node, "MatMul")) return fuse_matmul(f, node, done);
+    if (tsr_node_is(node, "Add") || tsr_node_is(node, "Mul")) return fuse_binary(f, node, done);
+    if (tsr_node_is(node, "GlobalAveragePool") || tsr_node_is(node, "AveragePool")) return fuse_pool(f, node, done);
+    if (tsr_node_is(node, "ReduceMean")) return fuse_mean(f, node, done);
+    if (tsr_node_is(node, "Concat")) return fuse_concat(f, node, done);
     if (moves(node)) return fuse_move(f, node, done);
     return TSR_OK;
 }

@@ -39,8 +39,8 @@ enum kind { OTHER, CONV, TABLE, BINARY, POOL, GLOBAL };
 static enum kind kind_of(const struct tsr_node *node)
 {
     if (strcmp(node->op_type, "QLinearConv") == 0) return CONV;
-    if (strcmp(node->domain, "tessera") == 0 && strcmp(node->op_type, "QTable") == 0) return TABLE;
-    if (strcmp(node->domain, "tessera") == 0 && strcmp(node->op_type, "QMaxPool") == 0) return POOL;
+    if (tsr_node_is_of(node, "tessera", "QTable")) return TABLE;
+    if (tsr_node_is_of(node, "tessera", "QMaxPool")) return POOL;
     if (strcmp(node->domain, "com.microsoft") != 0) return OTHER;
     if (tsr_node_int(node, "channels_last", 0) != 0) return OTHER; /* the file has its own idea */
     if (strcmp(node->op_type, "QLinearAdd") == 0 || strcmp(node->op_type, "QLinearMul") == 0) return BINARY;

@@ -18,15 +18,10 @@ struct layout {
     size_t n_value, n_node; /* before any was added */
 };
 
-static bool is(const struct tsr_node *node, const char *domain, const char *op_type)
-{
-    return strcmp(node->domain, domain) == 0 && strcmp(node->op_type, op_type) == 0;
-}
-
 static bool is_one_of(const struct tsr_node *node, const char *const *names, size_t n)
 {
     for (size_t i = 0; i < n; i++)
-        if (is(node, "", names[i])) return true;
+        if (tsr_node_is(node, names[i])) return true;
     return false;
 }
 #define ONE_OF(node, names) is_one_of(node, names, sizeof(names) / sizeof *(names))
@@ -72,7 +67,7 @@ static enum tsr_status convolution(struct layout *l, size_t i, bool *done)
 {
     const struct tsr_node *node = &l->f->g->node[i];
     int32_t in[3], out = node->out[0], id;
-    if (!is(node, "", "Conv") || node->n_out != 1 || node->n_in > 3) return TSR_OK;
+    if (!tsr_node_is(node, "Conv") || node->n_out != 1 || node->n_in > 3) return TSR_OK;
     const struct tsr_tensor *w = tsr_fuse_weight(l->f, node->in[1]);
     if (w == NULL || w->dtype != TSR_F32 || w->shape.rank < 3 || w->shape.rank > 4) return TSR_OK;
     const int n = node->n_in, rank = w->shape.rank;
@@ -92,7 +87,7 @@ static enum tsr_status pooling(struct layout *l, size_t i, bool *done)
     const struct tsr_node *node = &l->f->g->node[i];
     int32_t in = twin_of(l, node->in[0]), out = node->out[0], id;
     if (!ONE_OF(node, pools) || in < 0 || (node->n_out > 1 && node->out[1] >= 0)) return TSR_OK;
-    const char *name = pools[is(node, "", pools[1])];
+    const char *name = pools[tsr_node_is(node, pools[1])];
     TSR_TRY(new_twin(l, out, l->rank[node->in[0]], &id));
     *done = true;
     return rewrite(l, i, name, "tessera", 1, &in, id);
@@ -118,8 +113,8 @@ static enum tsr_status global_mean(struct layout *l, size_t i, bool *done)
 {
     const struct tsr_node *node = &l->f->g->node[i];
     const int32_t in = twin_of(l, node->in[0]), out = node->out[0];
-    const bool pool = is(node, "", "GlobalAveragePool");
-    if (in < 0 || (!pool && (!is(node, "", "ReduceMean") || !means_over_space(l, node, l->rank[node->in[0]])))) return TSR_OK;
+    const bool pool = tsr_node_is(node, "GlobalAveragePool");
+    if (in < 0 || (!pool && (!tsr_node_is(node, "ReduceMean") || !means_over_space(l, node, l->rank[node->in[0]])))) return TSR_OK;
     const int64_t keep = pool ? 1 : tsr_node_int(node, "keepdims", 1);
     TSR_TRY(tsr_fuse_begin(l->f, "GlobalAveragePool", "tessera", 1, &in, out));
     TSR_TRY(tsr_graph_attr_int(l->f->g, "keepdims", keep, l->f->err));
@@ -131,7 +126,7 @@ static enum tsr_status normalisation(struct layout *l, size_t i, bool *done)
 {
     const struct tsr_node *node = &l->f->g->node[i];
     int32_t in[5], out = node->out[0], id;
-    if (!is(node, "", "BatchNormalization") && !is(node, "tessera", "BatchNormalization")) return TSR_OK;
+    if (!tsr_node_is(node, "BatchNormalization") && !tsr_node_is_of(node, "tessera", "BatchNormalization")) return TSR_OK;
     if (twin_of(l, node->in[0]) < 0 || node->n_out != 1 || node->n_in != 5 || tsr_node_int(node, "training_mode", 0) != 0 ||
         (node->domain[0] == '\0' && node->opset < 9 && tsr_node_int(node, "spatial", 1) == 0))
         return TSR_OK;
@@ -189,7 +184,7 @@ static enum tsr_status binary(struct layout *l, size_t i, bool *done)
     if (!ONE_OF(node, names) || node->n_in != 2) return TSR_OK;
     const char *name = names[0];
     for (size_t k = 1; k < 4; k++)
-        if (is(node, "", names[k])) name = names[k];
+        if (tsr_node_is(node, names[k])) name = names[k];
     int32_t old[2] = {node->in[0], node->in[1]}, in[2] = {twin_of(l, old[0]), twin_of(l, old[1])}, out = node->out[0], id;
     if (in[0] < 0 && in[1] < 0) return TSR_OK;
     const int rank = l->rank[in[0] >= 0 ? old[0] : old[1]];
@@ -207,7 +202,7 @@ static enum tsr_status concatenation(struct layout *l, size_t i, bool *done)
     enum { MOST = 8 };
     const struct tsr_node *node = &l->f->g->node[i];
     int32_t in[MOST], out = node->out[0], id;
-    if (!is(node, "", "Concat") || node->n_in < 1 || node->n_in > MOST) return TSR_OK;
+    if (!tsr_node_is(node, "Concat") || node->n_in < 1 || node->n_in > MOST) return TSR_OK;
     const int n = node->n_in, rank = twin_of(l, node->in[0]) >= 0 ? l->rank[node->in[0]] : 0;
     const int64_t axis = tsr_node_int(node, "axis", 1);
     if (axis != 1 && axis != 1 - rank) return TSR_OK;

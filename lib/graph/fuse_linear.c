@@ -4,11 +4,6 @@
 
 #include "graph/fuse_impl.h"
 
-static bool is(const struct tsr_node *node, const char *domain, const char *op_type)
-{
-    return strcmp(node->domain, domain) == 0 && strcmp(node->op_type, op_type) == 0;
-}
-
 static bool is_bias(const struct tsr_fuse *f, int32_t v, const struct tsr_tensor *w, int64_t n)
 {
     const struct tsr_tensor *b = tsr_fuse_weight(f, v);
@@ -18,7 +13,7 @@ static bool is_bias(const struct tsr_fuse *f, int32_t v, const struct tsr_tensor
 /* Anchored at the MatMul of a value with a matrix of weights. */
 enum tsr_status tsr_fuse_linear(struct tsr_fuse *f, const struct tsr_node *node, bool *done)
 {
-    if (!is(node, "", "MatMul")) return TSR_OK;
+    if (!tsr_node_is(node, "MatMul")) return TSR_OK;
     const struct tsr_tensor *w = tsr_fuse_weight(f, node->in[1]);
     const struct tsr_node *add = tsr_fuse_reader(f, node->out[0], "Add");
     if (!w || w->shape.rank != 2 || !add) return TSR_OK;
@@ -32,17 +27,17 @@ enum tsr_status tsr_fuse_linear(struct tsr_fuse *f, const struct tsr_node *node,
 /* Anchored at the Relu after Linear or Gemm. */
 enum tsr_status tsr_fuse_relu(struct tsr_fuse *f, const struct tsr_node *node, bool *done)
 {
-    if (!is(node, "", "Relu") || !tsr_fuse_inner(f, node->in[0]) || f->g->value[node->in[0]].producer < 0) return TSR_OK;
+    if (!tsr_node_is(node, "Relu") || !tsr_fuse_inner(f, node->in[0]) || f->g->value[node->in[0]].producer < 0) return TSR_OK;
     const struct tsr_node *from = &f->g->node[f->g->value[node->in[0]].producer];
     int64_t trans = 0;
-    if (is(from, "", "Gemm")) {
+    if (tsr_node_is(from, "Gemm")) {
         const struct tsr_tensor *w = tsr_fuse_weight(f, from->in[1]);
         trans = tsr_node_int(from, "transB", 0) != 0;
         if (!w || w->shape.rank != 2 || from->n_in != 3 || tsr_node_int(from, "transA", 0) != 0 ||
             tsr_node_float(from, "alpha", 1) != 1.0f || tsr_node_float(from, "beta", 1) != 1.0f ||
             !is_bias(f, from->in[2], w, w->shape.dim[trans ? 0 : 1]))
             return TSR_OK;
-    } else if (!is(from, "tessera", "Linear") || tsr_node_attr(from, "activation")) {
+    } else if (!tsr_node_is_of(from, "tessera", "Linear") || tsr_node_attr(from, "activation")) {
         return TSR_OK;
     }
     TSR_TRY(tsr_fuse_begin(f, "Linear", "tessera", 3, from->in, node->out[0]));
@@ -59,7 +54,7 @@ static double element(const struct tsr_tensor *t, int64_t i) { return tsr_load_f
 enum tsr_status tsr_fuse_batchnorm(struct tsr_fuse *f, const struct tsr_node *node, bool *done)
 {
     struct tsr_tensor w2, b2;
-    if (f->training || !is(node, "", "BatchNormalization") || node->n_out != 1 || tsr_node_int(node, "training_mode", 0))
+    if (f->training || !tsr_node_is(node, "BatchNormalization") || node->n_out != 1 || tsr_node_int(node, "training_mode", 0))
         return TSR_OK;
     const struct tsr_node *conv = tsr_fuse_producer(f, node->in[0], "Conv");
     if (!conv || !tsr_fuse_inner(f, node->in[0])) return TSR_OK;
@@ -103,8 +98,8 @@ enum tsr_status tsr_fuse_batchnorm(struct tsr_fuse *f, const struct tsr_node *no
 /* Anchored at the Relu or Gelu after BatchNormalization. */
 enum tsr_status tsr_fuse_activation(struct tsr_fuse *f, const struct tsr_node *node, bool *done)
 {
-    bool relu = is(node, "", "Relu");
-    if (!relu && !(is(node, "", "Gelu") && strcmp(tsr_node_string(node, "approximate", "none"), "none") == 0)) return TSR_OK;
+    bool relu = tsr_node_is(node, "Relu");
+    if (!relu && !(tsr_node_is(node, "Gelu") && strcmp(tsr_node_string(node, "approximate", "none"), "none") == 0)) return TSR_OK;
     const struct tsr_node *norm = tsr_fuse_producer(f, node->in[0], "BatchNormalization");
     if (!norm || !tsr_fuse_inner(f, node->in[0]) || norm->n_out != 1 || norm->n_in != 5) return TSR_OK;
     if (tsr_node_int(norm, "training_mode", 0) != 0 || (norm->opset < 9 && tsr_node_int(norm, "spatial", 1) == 0)) return TSR_OK;

@@ -13,7 +13,7 @@ static bool reads_constants(const struct tsr_node *node)
 {
     static const char *const known[] = {"Clip", "Reshape", "Squeeze", "Unsqueeze", "ReduceMean", "Flatten"};
     for (size_t i = 0; i < sizeof known / sizeof *known; i++)
-        if (node->domain[0] == '\0' && strcmp(node->op_type, known[i]) == 0) return true;
+        if (tsr_node_is(node, known[i])) return true;
     return false;
 }
 

@@ -24,7 +24,7 @@ static bool element_wise(const struct tsr_node *node)
                                       "Sigmoid", "Softplus", "Softsign", "Sqrt", "Sub", "Swish", "Tanh", "ThresholdedRelu"};
     if (node->n_out != 1) return false;
     for (size_t i = 0; i < sizeof ops / sizeof *ops; i++)
-        if (node->domain[0] == '\0' && strcmp(node->op_type, ops[i]) == 0) return true;
+        if (tsr_node_is(node, ops[i])) return true;
     return false;
 }
 

@@ -106,6 +106,17 @@ enum tsr_status tsr_graph_warn(struct tsr_graph *g, struct tsr_error *err, const
 
 int32_t tsr_graph_find(const struct tsr_graph *g, const char *name) { return tsr_index_find(g->index, name); }
 
+void tsr_graph_readers(const struct tsr_graph *g, int32_t *reads, int32_t *reader)
+{
+    for (size_t i = 0; i < g->n_node; i++)
+        for (int k = 0; k < g->node[i].n_in; k++) {
+            const int32_t v = g->node[i].in[k];
+            if (v < 0) continue;
+            reads[v]++;
+            reader[v] = (int32_t)i;
+        }
+}
+
 enum tsr_status tsr_graph_value(struct tsr_graph *g, const char *name, int32_t *id, struct tsr_error *err)
 {
     *id = -1;

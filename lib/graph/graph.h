@@ -63,6 +63,9 @@ enum tsr_status tsr_graph_value(struct tsr_graph *g, const char *name, int32_t *
                                 struct tsr_error *err) TSR_MUST_USE;
 /* Its id, or -1. */
 int32_t tsr_graph_find(const struct tsr_graph *g, const char *name);
+/* Counts how often nodes read each value, onto reads[n_value], and sets reader[n_value] to the last node
+ * that does; both are zero before. */
+void tsr_graph_readers(const struct tsr_graph *g, int32_t *reads, int32_t *reader);
 /* Declares a graph input or output. dim[i] < 0: symbolic, named dim_name[i] (may be NULL).
  * rank -1: shape unknown. */
 enum tsr_status tsr_graph_add_input(struct tsr_graph *g, const char *name, enum tsr_dtype dtype, int rank,

@@ -9,7 +9,7 @@ static const struct tsr_node *producer(const struct tsr_graph *g, int32_t v)
 
 static bool is(const struct tsr_node *node, const char *op_type)
 {
-    return node != NULL && node->domain[0] == '\0' && strcmp(node->op_type, op_type) == 0;
+    return node != NULL && tsr_node_is(node, op_type);
 }
 
 static bool on_grid(const struct tsr_node *node)

@@ -7,11 +7,6 @@
 
 enum { SWEEPS = 6 };
 
-static bool is(const struct tsr_node *node, const char *op_type)
-{
-    return node->domain[0] == '\0' && strcmp(node->op_type, op_type) == 0;
-}
-
 /* Channels of a layer: weight (channel i, element j of the rest) is w[i * step + j / inner * outer + j % inner]. */
 struct side {
     float *w;
@@ -28,10 +23,10 @@ static bool has_weights(const struct tsr_graph *g, const struct tsr_node *node)
 /* Output channels of a layer whose bias, where it has one, is a known row. */
 static bool outputs(struct tsr_graph *g, const struct tsr_node *node, struct side *s, float **bias)
 {
-    if (!(is(node, "Conv") || is(node, "Gemm")) || !has_weights(g, node)) return false;
+    if (!(tsr_node_is(node, "Conv") || tsr_node_is(node, "Gemm")) || !has_weights(g, node)) return false;
     struct tsr_tensor *w = &g->value[node->in[1]].init;
-    const bool columns = is(node, "Gemm") && tsr_node_int(node, "transB", 0) == 0;
-    if (is(node, "Gemm") && (w->shape.rank != 2 || tsr_node_float(node, "alpha", 1) != 1.0f || tsr_node_float(node, "beta", 1) != 1.0f))
+    const bool columns = tsr_node_is(node, "Gemm") && tsr_node_int(node, "transB", 0) == 0;
+    if (tsr_node_is(node, "Gemm") && (w->shape.rank != 2 || tsr_node_float(node, "alpha", 1) != 1.0f || tsr_node_float(node, "beta", 1) != 1.0f))
         return false;
     const int64_t n = w->shape.dim[columns ? 1 : 0], all = tsr_tensor_count(w);
     if (n == 0 || all == 0) return false;
@@ -48,11 +43,11 @@ static bool outputs(struct tsr_graph *g, const struct tsr_node *node, struct sid
 /* Input channels of a layer: all groups in one, or each channel for itself. */
 static bool inputs(struct tsr_graph *g, const struct tsr_node *node, struct side *s)
 {
-    if (!(is(node, "Conv") || is(node, "Gemm")) || !has_weights(g, node)) return false;
+    if (!(tsr_node_is(node, "Conv") || tsr_node_is(node, "Gemm")) || !has_weights(g, node)) return false;
     struct tsr_tensor *w = &g->value[node->in[1]].init;
     const int64_t all = tsr_tensor_count(w), group = tsr_node_int(node, "group", 1);
     if (all == 0) return false;
-    if (is(node, "Gemm")) {
+    if (tsr_node_is(node, "Gemm")) {
         const bool rows = tsr_node_int(node, "transB", 0) != 0; /* channels are its columns */
         if (w->shape.rank != 2 || tsr_node_int(node, "transA", 0) != 0) return false;
         const int64_t n = w->shape.dim[rows ? 1 : 0], m = w->shape.dim[rows ? 0 : 1];
@@ -92,9 +87,9 @@ static const struct tsr_node *next_layer(const struct tsr_graph *g, int32_t v, c
         if (v < 0 || reads[v] != 1 || g->value[v].is_output) return NULL;
         const struct tsr_node *node = &g->node[reader[v]];
         if (node->in[0] != v) return NULL;
-        if (is(node, "Conv") || is(node, "Gemm")) return node;
+        if (tsr_node_is(node, "Conv") || tsr_node_is(node, "Gemm")) return node;
         bool passes = false;
-        for (size_t i = 0; i < sizeof between / sizeof *between; i++) passes = passes || is(node, between[i]);
+        for (size_t i = 0; i < sizeof between / sizeof *between; i++) passes = passes || tsr_node_is(node, between[i]);
         if (!passes || node->n_out != 1) return NULL;
         v = node->out[0];
     }
@@ -119,7 +114,7 @@ static enum tsr_status sweep(struct tsr_graph *g, const int32_t *reads, const in
     *pairs = 0;
     for (size_t i = 0; i < g->n_node; i++) {
         const struct tsr_node *a = &g->node[i];
-        const struct tsr_node *b = is(a, "Conv") || is(a, "Gemm") ? next_layer(g, a->out[0], reads, reader) : NULL;
+        const struct tsr_node *b = tsr_node_is(a, "Conv") || tsr_node_is(a, "Gemm") ? next_layer(g, a->out[0], reads, reader) : NULL;
         struct side x, y;
         float *bias;
         if (b == NULL || !outputs(g, a, &x, &bias) || !inputs(g, b, &y) || x.n != y.n) continue;
@@ -148,9 +143,7 @@ enum tsr_status tsr_quant_equalise(struct tsr_graph *g, int *pairs, struct tsr_e
     bool *done = tsr_calloc(g->n_value + 1, sizeof *done);
     enum tsr_status status = reads && reader && done ? TSR_OK : tsr_nomem(err, g->n_value * sizeof *reads);
     *pairs = 0;
-    for (size_t i = 0; i < g->n_node && status == TSR_OK; i++)
-        for (int k = 0; k < g->node[i].n_in; k++)
-            if (g->node[i].in[k] >= 0) reads[g->node[i].in[k]]++, reader[g->node[i].in[k]] = (int32_t)i;
+    if (status == TSR_OK) tsr_graph_readers(g, reads, reader);
     for (int turn = 0; turn < SWEEPS && status == TSR_OK; turn++) status = sweep(g, reads, reader, done, pairs, err);
     tsr_free(reads);
     tsr_free(reader);

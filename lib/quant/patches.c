@@ -2,8 +2,6 @@
 
 #include <string.h>
 
-static bool is(const struct tsr_node *node, const char *op_type) { return strcmp(node->op_type, op_type) == 0; }
-
 static enum tsr_status read(const struct tsr_node *node, const char *name, int n, int64_t fill, int64_t *to, struct tsr_error *err)
 {
     size_t count;
@@ -19,7 +17,7 @@ enum tsr_status tsr_patches_init(struct tsr_patches *p, const struct tsr_graph *
 {
     const struct tsr_shape *w = &g->value[node->in[1]].init.shape;
     *p = (struct tsr_patches){.node = node, .groups = 1, .auto_pad = 'N'};
-    if (is(node, "Conv")) {
+    if (tsr_node_is(node, "Conv")) {
         int64_t pads[6];
         const char *mode = tsr_node_string(node, "auto_pad", "NOTSET");
         p->conv = true;
@@ -41,7 +39,7 @@ enum tsr_status tsr_patches_init(struct tsr_patches *p, const struct tsr_graph *
         p->step_n = p->k, p->step_k = 1, p->step_g = p->n * p->k;
         return TSR_OK;
     }
-    const bool turned = is(node, "Gemm") && tsr_node_int(node, "transB", 0) != 0;
+    const bool turned = tsr_node_is(node, "Gemm") && tsr_node_int(node, "transB", 0) != 0;
     p->n = w->dim[turned ? 0 : 1];
     p->k = w->dim[turned ? 1 : 0];
     p->step_n = turned ? p->k : 1;

@@ -7,11 +7,6 @@
 
 const char *const tsr_quant_target_names[] = {"ort", "xnnpack", "tflm", "ncnn", NULL};
 
-static bool is(const struct tsr_node *node, const char *op_type)
-{
-    return node->domain[0] == '\0' && strcmp(node->op_type, op_type) == 0;
-}
-
 static bool is_any(const struct tsr_node *node, const char *const *names)
 {
     if (node->domain[0] != '\0') return false;
@@ -40,7 +35,7 @@ static bool is_constant(const struct tsr_graph *g, int32_t v) { return v >= 0 &&
 static void describe_product(const struct tsr_quant_plan *plan, const struct tsr_node *node, struct tsr_quant_layer *l)
 {
     const struct tsr_graph *g = plan->g;
-    bool conv = is(node, "Conv"), gemm = is(node, "Gemm");
+    bool conv = tsr_node_is(node, "Conv"), gemm = tsr_node_is(node, "Gemm");
     const struct tsr_tensor *w = weight_of(g, node->in[1]);
     if (w == NULL && (conv || gemm || is_constant(g, node->in[1]) || is_constant(g, node->in[0]))) {
         l->why = is_constant(g, node->in[1]) || is_constant(g, node->in[0]) ? "its weights are not a float32 matrix"
@@ -75,7 +70,7 @@ static void describe_product(const struct tsr_quant_plan *plan, const struct tsr
 /* A Pad whose filling is not known to be 0, which every grid has. */
 static bool pads_with_numbers(const struct tsr_graph *g, const struct tsr_node *node)
 {
-    if (!is(node, "Pad") || node->n_in < 3 || node->in[2] < 0) return false;
+    if (!tsr_node_is(node, "Pad") || node->n_in < 3 || node->in[2] < 0) return false;
     const struct tsr_tensor *t = &g->value[node->in[2]].init;
     return !is_constant(g, node->in[2]) || tsr_tensor_count(t) != 1 || tsr_load_f64(t->dtype, t->data, 0) != 0;
 }
@@ -84,17 +79,17 @@ static void describe(const struct tsr_quant_plan *plan, const struct tsr_node *n
 {
     const struct tsr_graph *g = plan->g;
     *l = (struct tsr_quant_layer){.weight = -1, .bias = -1, .activation_bits = 32, .sensitivity = NAN, .fake_scale = -1, .fake_gain = -1};
-    if (is(node, "Conv") || is(node, "Gemm") || is(node, "MatMul")) {
+    if (tsr_node_is(node, "Conv") || tsr_node_is(node, "Gemm") || tsr_node_is(node, "MatMul")) {
         describe_product(plan, node, l);
     } else if (is_any(node, element_ops)) {
         l->role = TSR_ROLE_ELEMENT;
-        for (int k = 0; k < 2 && is(node, "Add"); k++) /* a bias, where it is added in float */
+        for (int k = 0; k < 2 && tsr_node_is(node, "Add"); k++) /* a bias, where it is added in float */
             if (is_constant(g, node->in[k]) && g->value[node->in[k]].init.dtype == TSR_F32 &&
                 g->value[node->in[k]].init.shape.rank == 1)
                 l->bias = k;
     } else if (is_any(node, pass_ops) && !pads_with_numbers(g, node)) {
         l->role = TSR_ROLE_PASS;
-    } else if (is(node, "Gather") && weight_of(g, node->in[0]) != NULL && weight_of(g, node->in[0])->shape.rank == 2) {
+    } else if (tsr_node_is(node, "Gather") && weight_of(g, node->in[0]) != NULL && weight_of(g, node->in[0])->shape.rank == 2) {
         l->role = TSR_ROLE_LOOKUP;
         l->weight = 0;
     } else if (is_any(node, stored_ops) && weight_of(g, node->in[1]) != NULL) {
@@ -106,7 +101,7 @@ static void describe(const struct tsr_quant_plan *plan, const struct tsr_node *n
 /* Which scales the weights get. 4 bits go in blocks along what is summed, where there is enough of it. */
 static void choose_grid(const struct tsr_quant_plan *plan, const struct tsr_node *node, struct tsr_quant_layer *l, int bits)
 {
-    bool conv = is(node, "Conv"), gemm = is(node, "Gemm"), turned = gemm && tsr_node_int(node, "transB", 0) != 0;
+    bool conv = tsr_node_is(node, "Conv"), gemm = tsr_node_is(node, "Gemm"), turned = gemm && tsr_node_int(node, "transB", 0) != 0;
     l->transposed = false;
     l->grid = (struct tsr_weight_grid){.bits = bits, .axis = conv || turned ? 0 : 1};
     if (l->role == TSR_ROLE_STORED) l->grid = (struct tsr_weight_grid){.bits = 8, .axis = 1};
@@ -186,11 +181,8 @@ enum tsr_status tsr_quant_plan_init(struct tsr_quant_plan *plan, const struct ts
     enum tsr_status status = TSR_OK;
     if (!plan->layer || !plan->point || !plan->reads || !plan->reader)
         status = tsr_nomem(err, g->n_value * sizeof *plan->point);
-    for (size_t i = 0; i < g->n_node && status == TSR_OK; i++) {
-        describe(plan, &g->node[i], &plan->layer[i]);
-        for (int k = 0; k < g->node[i].n_in; k++)
-            if (g->node[i].in[k] >= 0) plan->reads[g->node[i].in[k]]++, plan->reader[g->node[i].in[k]] = (int32_t)i;
-    }
+    for (size_t i = 0; i < g->n_node && status == TSR_OK; i++) describe(plan, &g->node[i], &plan->layer[i]);
+    if (status == TSR_OK) tsr_graph_readers(g, plan->reads, plan->reader);
     if (status == TSR_OK) status = exclude_nodes(plan, exclude, n_exclude, err);
     if (status != TSR_OK) {
         tsr_quant_plan_release(plan);
@@ -260,8 +252,8 @@ enum tsr_status tsr_quant_plan_copy(struct tsr_quant_plan *to, const struct tsr_
 /* Relu, or a Clip that begins at 0: the range of what follows can do its work. */
 static bool is_clamp(const struct tsr_quant_plan *plan, const struct tsr_node *node)
 {
-    if (is(node, "Relu")) return true;
-    if (!is(node, "Clip")) return false;
+    if (tsr_node_is(node, "Relu")) return true;
+    if (!tsr_node_is(node, "Clip")) return false;
     if (node->n_in < 2) return (double)tsr_node_float(node, "min", -1) == 0;
     if (!is_constant(plan->g, node->in[1])) return false;
     const struct tsr_tensor *lo = &plan->g->value[node->in[1]].init;
@@ -300,7 +292,7 @@ static void mark_products(struct tsr_quant_plan *plan)
         if (!tsr_quant_integers(&plan->layer[i])) continue;
         for (int k = 0; k < node->n_in; k++)
             if (tsr_quant_reads(plan, i, k)) plan->point[node->in[k]].on = true;
-        if (is(node, "Conv") || plan->target == TSR_TARGET_TFLM || plan->target == TSR_TARGET_XNNPACK)
+        if (tsr_node_is(node, "Conv") || plan->target == TSR_TARGET_TFLM || plan->target == TSR_TARGET_XNNPACK)
             mark_output(plan, node->out[0]);
     }
 }
@@ -314,7 +306,7 @@ static bool joins(struct tsr_quant_plan *plan, size_t i)
         int32_t v = node->in[k];
         if (v < 0) continue;
         bool row = is_constant(plan->g, v);
-        if (row && (is(node, "Concat") || plan->g->value[v].init.dtype != TSR_F32)) return false;
+        if (row && (tsr_node_is(node, "Concat") || plan->g->value[v].init.dtype != TSR_F32)) return false;
         if (!row && !plan->point[v].on) return false;
         any = any || !row;
     }
@@ -353,7 +345,7 @@ void tsr_quant_plan_points(struct tsr_quant_plan *plan)
     for (size_t i = g->n_node; i-- > 0;) { /* what moves elements, or means, to a quantised reader */
         const struct tsr_node *node = &g->node[i];
         struct tsr_quant_layer *l = &plan->layer[i];
-        bool mean = is(node, "AveragePool") || is(node, "GlobalAveragePool");
+        bool mean = tsr_node_is(node, "AveragePool") || tsr_node_is(node, "GlobalAveragePool");
         if (mean && l->role == TSR_ROLE_ELEMENT && plan->point[node->out[0]].on) plan->point[node->in[0]].on = true;
         if (l->role != TSR_ROLE_PASS) continue;
         bool needed = false;
@@ -365,7 +357,7 @@ void tsr_quant_plan_points(struct tsr_quant_plan *plan)
         const struct tsr_node *node = &g->node[i];
         struct tsr_quant_layer *l = &plan->layer[i];
         if (l->role == TSR_ROLE_ELEMENT) l->on = joins(plan, i);
-        if (l->role == TSR_ROLE_ELEMENT && l->on && is(node, "Concat") && plan->target == TSR_TARGET_TFLM)
+        if (l->role == TSR_ROLE_ELEMENT && l->on && tsr_node_is(node, "Concat") && plan->target == TSR_TARGET_TFLM)
             for (int k = 1; k < node->n_in; k++) plan->point[node->in[k]].same = plan->point[node->in[0]].same;
         if (l->role == TSR_ROLE_PASS && l->on)
             for (int k = 0; k < node->n_out; k++)

@@ -6,11 +6,6 @@
 
 #include <string.h>
 
-static bool is(const struct tsr_node *node, const char *op_type)
-{
-    return node->domain[0] == '\0' && strcmp(node->op_type, op_type) == 0;
-}
-
 /* Removes the nodes that are marked; nobody reads what they give. */
 static void drop_nodes(struct tsr_graph *g, const bool *drop)
 {
@@ -31,10 +26,10 @@ static void skip_identities(struct tsr_graph *g, bool *drop, int32_t *same)
         drop[i] = false;
         for (int k = 0; k < node->n_in; k++)
             if (node->in[k] >= 0) node->in[k] = same[node->in[k]];
-        if (!is(node, "Identity") && !is(node, "Dropout")) continue;
+        if (!tsr_node_is(node, "Identity") && !tsr_node_is(node, "Dropout")) continue;
         bool mask = node->n_out > 1 && node->out[1] >= 0;
         if (mask || node->out[0] < 0 || node->in[0] < 0 || g->value[node->out[0]].is_output) continue;
-        if (is(node, "Dropout") && node->n_in > 2 && node->in[2] >= 0) continue; /* training_mode */
+        if (tsr_node_is(node, "Dropout") && node->n_in > 2 && node->in[2] >= 0) continue; /* training_mode */
         same[node->out[0]] = node->in[0];
         drop[i] = true;
     }

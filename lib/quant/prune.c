@@ -23,22 +23,17 @@ enum tsr_status tsr_prune_parse(const char *text, struct tsr_prune *p, struct ts
     return tsr_fail(err, TSR_E_USAGE, "'%.40s' is neither a fraction between 0 and 1 nor n:m with 1 <= n < m <= 64", text);
 }
 
-static bool is(const struct tsr_node *node, const char *op_type)
-{
-    return node->domain[0] == '\0' && strcmp(node->op_type, op_type) == 0;
-}
-
 /* The axis that is summed over for input k of the node, or -1 where that holds no weights. */
 static int summed_axis(const struct tsr_graph *g, const struct tsr_node *node, int k)
 {
     const struct tsr_value *v = node->in[k] < 0 ? NULL : &g->value[node->in[k]];
     if (v == NULL || !v->is_init || v->is_input || v->init.dtype != TSR_F32 || v->init.shape.rank < 2) return -1;
-    if (is(node, "Conv") || is(node, "Gemm") || is(node, "MatMul")) {
+    if (tsr_node_is(node, "Conv") || tsr_node_is(node, "Gemm") || tsr_node_is(node, "MatMul")) {
         if (k != 1) return -1;
-        if (is(node, "Conv")) return 1;
-        return is(node, "Gemm") && tsr_node_int(node, "transB", 0) != 0 ? 1 : v->init.shape.rank - 2;
+        if (tsr_node_is(node, "Conv")) return 1;
+        return tsr_node_is(node, "Gemm") && tsr_node_int(node, "transB", 0) != 0 ? 1 : v->init.shape.rank - 2;
     }
-    bool recurrent = is(node, "LSTM") || is(node, "GRU") || is(node, "RNN");
+    bool recurrent = tsr_node_is(node, "LSTM") || tsr_node_is(node, "GRU") || tsr_node_is(node, "RNN");
     return recurrent && (k == 1 || k == 2) ? 2 : -1;
 }
 
