@@ -4,7 +4,12 @@
 
 #include <pthread.h>
 #include <stdatomic.h>
+#include <time.h>
 #include <unistd.h>
+
+/* For so long a thread looks again before it sleeps. Layers of a network follow each other within microseconds, while
+ * waking a thread that sleeps can take fifty; and no thread spins that would keep another from its processor. */
+#define SPIN_NANOSECONDS 60000
 
 struct worker {
     struct tsr_pool *pool;
@@ -17,9 +22,12 @@ struct tsr_pool {
     struct worker *workers; /* threads - 1 of them: the caller is worker 0 */
     pthread_mutex_t mutex;
     pthread_cond_t start, done;
-    uint64_t round; /* raised for every job */
-    int busy;       /* workers that still work on this round */
-    bool stop;
+    bool spins; /* every thread has a processor */
+    /* written with the mutex held, read without it by those who spin */
+    _Atomic uint64_t round; /* raised for every job */
+    _Atomic int busy;       /* workers that joined this round and have not left it */
+    _Atomic bool stop;
+    bool open; /* the round can still be joined: who wakes too late goes back to sleep, and nobody waits for it */
     void (*fn)(void *, int64_t, int);
     void *arg;
     int64_t n;
@@ -27,6 +35,42 @@ struct tsr_pool {
 };
 
 static _Thread_local bool inside; /* a job of some pool runs on this thread */
+
+static void look_away(void)
+{
+#if defined(__x86_64__) || defined(__i386__)
+    __builtin_ia32_pause();
+#elif defined(__aarch64__) || (defined(__ARM_ARCH) && __ARM_ARCH >= 7)
+    __asm__ volatile("yield");
+#endif
+}
+
+static int64_t nanoseconds(void)
+{
+    struct timespec now;
+    clock_gettime(CLOCK_MONOTONIC, &now);
+    return (int64_t)now.tv_sec * 1000000000 + now.tv_nsec;
+}
+
+static bool called(struct tsr_pool *pool, uint64_t seen) { return atomic_load(&pool->round) != seen || atomic_load(&pool->stop); }
+static bool all_left(struct tsr_pool *pool, uint64_t unused)
+{
+    (void)unused;
+    return atomic_load(&pool->busy) == 0;
+}
+
+/* Until it has happened, or for a while. */
+static void spin(struct tsr_pool *pool, bool (*happened)(struct tsr_pool *, uint64_t), uint64_t seen)
+{
+    if (!pool->spins) return;
+    int64_t until = nanoseconds() + SPIN_NANOSECONDS;
+    do {
+        for (int i = 0; i < 16; i++) {
+            if (happened(pool, seen)) return;
+            look_away();
+        }
+    } while (nanoseconds() < until);
+}
 
 static void work(struct tsr_pool *pool, int index)
 {
@@ -44,15 +88,20 @@ static void *worker_main(void *arg)
     struct worker *w = arg;
     struct tsr_pool *pool = w->pool;
     uint64_t seen = 0;
-    pthread_mutex_lock(&pool->mutex);
     for (;;) {
-        while (!pool->stop && pool->round == seen) pthread_cond_wait(&pool->start, &pool->mutex);
+        spin(pool, called, seen);
+        pthread_mutex_lock(&pool->mutex);
+        while (!called(pool, seen)) pthread_cond_wait(&pool->start, &pool->mutex);
         if (pool->stop) break;
         seen = pool->round;
+        bool joins = pool->open;
+        if (joins) pool->busy++;
         pthread_mutex_unlock(&pool->mutex);
+        if (!joins) continue;
         work(pool, w->index);
         pthread_mutex_lock(&pool->mutex);
         if (--pool->busy == 0) pthread_cond_signal(&pool->done);
+        pthread_mutex_unlock(&pool->mutex);
     }
     pthread_mutex_unlock(&pool->mutex);
     return NULL;
@@ -61,10 +110,8 @@ static void *worker_main(void *arg)
 enum tsr_status tsr_pool_new(int threads, struct tsr_pool **out, struct tsr_error *err)
 {
     *out = NULL;
-    if (threads == 0) {
-        long online = sysconf(_SC_NPROCESSORS_ONLN);
-        threads = online < 1 ? 1 : online > 1024 ? 1024 : (int)online;
-    }
+    long online = sysconf(_SC_NPROCESSORS_ONLN);
+    if (threads == 0) threads = online < 1 ? 1 : online > 1024 ? 1024 : (int)online;
     if (threads < 1 || threads > 1024)
         return tsr_fail(err, TSR_E_USAGE, "the number of threads must be between 0 and 1024, not %d", threads);
     if (threads == 1) return TSR_OK;
@@ -79,6 +126,7 @@ enum tsr_status tsr_pool_new(int threads, struct tsr_pool **out, struct tsr_erro
     pthread_cond_init(&pool->start, NULL);
     pthread_cond_init(&pool->done, NULL);
     pool->threads = 1;
+    pool->spins = threads <= online;
     for (int i = 0; i < threads - 1; i++) {
         struct worker *w = &pool->workers[i];
         w->pool = pool;
@@ -121,11 +169,15 @@ void tsr_pool_run(struct tsr_pool *pool, int64_t n, void (*fn)(void *arg, int64_
     pool->arg = arg;
     pool->n = n;
     atomic_store(&pool->next, 0);
-    pool->busy = pool->threads - 1;
+    pool->open = true;
     pool->round++;
     pthread_cond_broadcast(&pool->start);
     pthread_mutex_unlock(&pool->mutex);
     work(pool, 0);
+    pthread_mutex_lock(&pool->mutex);
+    pool->open = false;
+    pthread_mutex_unlock(&pool->mutex);
+    spin(pool, all_left, 0);
     pthread_mutex_lock(&pool->mutex);
     while (pool->busy != 0) pthread_cond_wait(&pool->done, &pool->mutex);
     pthread_mutex_unlock(&pool->mutex);

@@ -167,6 +167,9 @@ struct settings {
     const char *library;
 };
 
+/* Longer than a thread of either pool spins before it sleeps: one that still spins takes a processor from the other's. */
+#define ASLEEP_MICROSECONDS 30000
+
 static void compare(const char *path, const struct settings *set)
 {
     struct tsr_graph *g, *fused;
@@ -188,11 +191,11 @@ static void compare(const char *path, const struct settings *set)
     if (version != NULL) (void)quickest(&theirs, 3, clock);
     int times = once > 0.02 ? 1 : (int)(0.02 / once) + 1;
     for (int r = 0; r < set->rounds; r++) {
-        if (set->threads > 1) usleep(3000);
+        if (set->threads > 1) usleep(ASLEEP_MICROSECONDS);
         pass(&ours);
         t[0][r] = quickest(&ours, times, clock) * 1e3;
         if (version == NULL) continue;
-        if (set->threads > 1) usleep(3000);
+        if (set->threads > 1) usleep(ASLEEP_MICROSECONDS);
         pass(&theirs);
         t[1][r] = quickest(&theirs, times, clock) * 1e3;
     }
