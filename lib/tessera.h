@@ -20,6 +20,7 @@
 #include "drift/ratio.h"
 #include "drift/report.h"
 #include "drift/target.h"
+#include "graph/adapt.h"
 #include "graph/batch.h"
 #include "graph/copy.h"
 #include "graph/fuse.h"

@@ -8,6 +8,7 @@
 # Settings from the environment:
 #   TASK=glyphs|spoken  DEVICES=10  SAMPLES=120  REFS=600  SEED=1  STEPS=600  JOBS=2  BUILD=build  BENCH=build/bench-swarm
 #   RULES="mean cclip ..."  TAUGHT="mean cclip spectral" (rules whose aggregates a fresh network learns from)
+#   OUTPUTS="max-confidence ..." (how the answers are also merged: see --outputs of tessera-merge)
 #   ATTACKS="flip ipm ..."  SHARES="10 20 30 40"  FRESH="conv1d width=64 depth=2"  BUDGET="--budget quality"
 #   TESSERA_SHARED=directory of the spoken digits
 set -euo pipefail
@@ -17,6 +18,7 @@ BUILD=${BUILD:-build} TASK=${TASK:-glyphs} SAMPLES=${SAMPLES:-120} REFS=${REFS:-
 BENCH=${BENCH:-$BUILD/bench-swarm} JOBS=${JOBS:-2} BUDGET=${BUDGET:---budget quality}
 RULES=${RULES:-mean cclip median trim geomed huber spectral multikrum nnm+cclip} TAUGHT=${TAUGHT:-mean cclip spectral}
 ATTACKS=${ATTACKS:-flip ipm alie mimic minmax gaussian labelflip scaling nan replay} SHARES=${SHARES:-10 20 30 40}
+OUTPUTS=${OUTPUTS:-standardised-mean max-confidence}
 FRESH=${FRESH:-conv1d width=64 depth=2}
 shared=${TESSERA_SHARED:-$PWD/../shared}
 case $BUILD in /*) ;; *) BUILD=$PWD/$BUILD ;; esac
@@ -136,6 +138,7 @@ tessera-model "$FRESH $shape seed=77" -o fresh.onnx
 devices_alone
 central
 for rule in $RULES; do merged clean "$rule" "${honest[@]}"; done
+for kind in $OUTPUTS; do merged "clean, $kind" cclip --outputs="$kind" "${honest[@]}"; done
 tessera-merge --round now -o before.tsr "${honest[@]}" # what a round before would have left: the centre of the next one
 for share in $SHARES; do
     count=$(((share * DEVICES + (100 - share) - 1) / (100 - share))) # so many more make at least that share of all
@@ -145,6 +148,7 @@ for share in $SHARES; do
             merged "$attack $share" "$rule" "${honest[@]}" hostile.*.tsr
             test "$rule" = mean || merged "$attack $share, later round" "$rule" --from before.tsr "${honest[@]}" hostile.*.tsr
         done
+        for kind in $OUTPUTS; do merged "$attack $share, $kind" cclip --outputs="$kind" "${honest[@]}" hostile.*.tsr; done
     done
 done
 # the devices learn back from the broadcast

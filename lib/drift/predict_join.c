@@ -1,7 +1,7 @@
 /* predict_join.c - the samples that a teacher has answered, with its answers. */
 #include "base/mem.h"
 #include "drift/predict.h"
-#include "transfer/lesson.h"
+#include "graph/adapt.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -78,7 +78,7 @@ enum tsr_status tsr_predict_join(const struct tsr_tokens *tokens, const struct t
     if (row == NULL) return tsr_nomem(err, (size_t)refs->shape.dim[0] * sizeof *row);
     enum tsr_status status = match(tokens, key, refs->shape.dim[0], row, &n, err);
     if (status == TSR_OK) status = fill(tokens, refs, label, row, n, out, err);
-    if (status == TSR_OK) status = tsr_lesson_adapt(&out->x, input, err);
+    if (status == TSR_OK) status = tsr_input_adapt(&out->x, input, err);
     tsr_free(row);
     if (status != TSR_OK) tsr_predict_rows_release(out);
     return status;

@@ -89,7 +89,7 @@ static enum tsr_status take_labels(struct tsr_side *s, struct tsr_error *err)
                           (long long)(s->samples - n + got), s->name);
     for (int64_t i = 0; status == TSR_OK && i < n; i++) {
         double v = tsr_load_f64(type, raw, i);
-        if (!(v >= 0 && v <= (double)(1 << 24)) || v != floor(v))
+        if (!(v >= 0 && v < (double)(1 << 24)) || v != floor(v))
             status = tsr_fail(err, TSR_E_CORRUPT, "%s has %g for sample %lld, which is no class number",
                               tsr_samples_name(s->label_file), v, (long long)(s->samples - n + i));
         else s->label[i] = (int64_t)v;

@@ -1,6 +1,7 @@
 #include "quant/fromstream.h"
 
 #include "base/mem.h"
+#include "graph/adapt.h"
 #include "quant/measure.h"
 #include "stream/inputs.h"
 
@@ -34,23 +35,12 @@ static enum tsr_status take(const struct tsr_graph *g, struct tsr_stream *s, con
     if (k < 0) return tsr_fail(err, TSR_E_MISMATCH, "the stream has an input '%s', which the model has not", in->name);
     if (b->have > 0 && (in->block != b->number || b->x[k].dtype != TSR_NONE)) clear(b);
     b->number = in->block;
-    const struct tsr_value *v = &g->value[g->input[k]];
-    struct tsr_tensor t, wide;
-    struct tsr_shape shape = {.rank = in->shape.rank + 1, .dim = {in->count}}, want = v->shape;
+    struct tsr_tensor t;
+    struct tsr_shape shape = {.rank = in->shape.rank + 1, .dim = {in->count}};
     memcpy(shape.dim + 1, in->shape.dim, (size_t)in->shape.rank * sizeof *shape.dim);
     TSR_TRY(tsr_tensor_new(&t, in->dtype, &shape, NULL, err));
     enum tsr_status status = tsr_inputs_load(s, in, t.data, err);
-    if (status == TSR_OK && want.rank > 0) {
-        want.dim[0] = in->count;
-        if (tsr_shape_count(&want) == tsr_tensor_count(&t)) t.shape = want;
-    }
-    if (status == TSR_OK && v->dtype != TSR_NONE && v->dtype != t.dtype) {
-        status = tsr_tensor_cast(&wide, v->dtype, &t, err);
-        if (status == TSR_OK) {
-            tsr_tensor_release(&t);
-            t = wide;
-        }
-    }
+    if (status == TSR_OK) status = tsr_input_adapt(&t, &g->value[g->input[k]], err);
     if (status != TSR_OK) {
         tsr_tensor_release(&t);
         return status;

@@ -2,6 +2,7 @@
 
 #include "base/mem.h"
 #include "base/rng.h"
+#include "graph/adapt.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -110,31 +111,6 @@ void tsr_lesson_release(struct tsr_lesson *l)
     *l = (struct tsr_lesson){0};
 }
 
-enum tsr_status tsr_lesson_adapt(struct tsr_tensor *x, const struct tsr_value *input, struct tsr_error *err)
-{
-    char have[TSR_SHAPE_TEXT], want[TSR_SHAPE_TEXT];
-    struct tsr_shape shape = input->shape;
-    bool known = shape.rank >= 1 && shape.rank <= TSR_MAX_RANK;
-    for (int i = 1; i < shape.rank; i++) known = known && shape.dim[i] >= 0;
-    if (known) {
-        shape.dim[0] = x->shape.dim[0];
-        if (tsr_shape_count(&shape) != tsr_tensor_count(x))
-            return tsr_fail(err, TSR_E_MISMATCH, "the references are of shape %s, but the receiver's input '%s' wants %s",
-                            tsr_shape_text(&x->shape, have, sizeof have), input->name,
-                            tsr_shape_text(&shape, want, sizeof want));
-        x->shape = shape;
-    }
-    if (input->dtype == TSR_NONE || input->dtype == x->dtype) return TSR_OK;
-    if (tsr_dtype_is_int(input->dtype) && tsr_dtype_is_float(x->dtype))
-        return tsr_fail(err, TSR_E_MISMATCH, "the references are %s, but the receiver's input '%s' wants %s",
-                        tsr_dtype_name(x->dtype), input->name, tsr_dtype_name(input->dtype));
-    struct tsr_tensor cast;
-    TSR_TRY(tsr_tensor_cast(&cast, input->dtype, x, err));
-    tsr_tensor_release(x);
-    *x = cast;
-    return TSR_OK;
-}
-
 enum tsr_status tsr_lesson_input(struct tsr_lesson *l, const uint32_t *index, int64_t n, const struct tsr_graph *g,
                                  struct tsr_session *s, struct tsr_error *err)
 {
@@ -152,6 +128,6 @@ enum tsr_status tsr_lesson_input(struct tsr_lesson *l, const uint32_t *index, in
         block.n = r.block->count;
         tsr_view_row(&t->views, &block, r.ref - r.block->first, r.view, (char *)l->batch.data + bytes * (size_t)i);
     }
-    TSR_TRY(tsr_lesson_adapt(&l->batch, &g->value[g->input[0]], err));
+    TSR_TRY(tsr_input_adapt(&l->batch, &g->value[g->input[0]], err));
     return tsr_session_set_input(s, g->input[0], &l->batch, err);
 }

@@ -24,11 +24,6 @@ enum tsr_status tsr_lesson_init(struct tsr_lesson *l, const struct tsr_tokens *t
                                 struct tsr_error *err) TSR_MUST_USE;
 void tsr_lesson_release(struct tsr_lesson *l);
 
-/* The samples x[n, ...], which are what the transmitter was given, as this input of the receiver
- * wants them: another shape of as many elements, another type. TSR_E_MISMATCH where they do not
- * fit. */
-enum tsr_status tsr_lesson_adapt(struct tsr_tensor *x, const struct tsr_value *input, struct tsr_error *err) TSR_MUST_USE;
-
 /* Gives the session of the receiver g the inputs of lesson rows index[0..n) (positions in l->row). */
 enum tsr_status tsr_lesson_input(struct tsr_lesson *l, const uint32_t *index, int64_t n, const struct tsr_graph *g,
                                  struct tsr_session *s, struct tsr_error *err) TSR_MUST_USE;

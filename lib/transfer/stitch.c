@@ -1,6 +1,7 @@
 #include "transfer/stitch.h"
 
 #include "base/mem.h"
+#include "graph/adapt.h"
 #include "train/labelled.h"
 #include "transfer/lesson.h"
 
@@ -30,7 +31,7 @@ static enum tsr_status own_features(const struct tsr_graph *g, const struct tsr_
     }
     x.shape.dim[0] = *held;
     void *gathered = x.data;
-    enum tsr_status status = tsr_lesson_adapt(&x, &g->value[g->input[0]], err);
+    enum tsr_status status = tsr_input_adapt(&x, &g->value[g->input[0]], err);
     if (status == TSR_OK) status = tsr_predict(g, head->features, &x, head->d, pool, *a, err);
     tsr_tensor_release(&x);
     tsr_free(gathered);

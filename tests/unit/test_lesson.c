@@ -128,16 +128,16 @@ START_TEST(inputs_are_adapted_to_the_receiver)
     struct tsr_tensor x;
     ck_assert_int_eq(tsr_tensor_zeros(&x, TSR_U8, 2, (int64_t[]){4, 6}, NULL), TSR_OK);
     ((uint8_t *)x.data)[23] = 200;
-    ck_assert_int_eq(tsr_lesson_adapt(&x, &in, NULL), TSR_OK);
+    ck_assert_int_eq(tsr_input_adapt(&x, &in, NULL), TSR_OK);
     ck_assert(x.dtype == TSR_F32 && x.shape.rank == 3 && x.shape.dim[0] == 4 && x.shape.dim[2] == 3);
     ck_assert(((float *)x.data)[23] == 200);
     in.shape.dim[2] = -1; /* an open dimension takes what comes */
-    ck_assert_int_eq(tsr_lesson_adapt(&x, &in, NULL), TSR_OK);
+    ck_assert_int_eq(tsr_input_adapt(&x, &in, NULL), TSR_OK);
     in.shape.dim[2] = 4;
-    ck_assert_int_eq(tsr_lesson_adapt(&x, &in, NULL), TSR_E_MISMATCH);
+    ck_assert_int_eq(tsr_input_adapt(&x, &in, NULL), TSR_E_MISMATCH);
     in.shape.dim[2] = 3;
     in.dtype = TSR_I64;
-    ck_assert_int_eq(tsr_lesson_adapt(&x, &in, NULL), TSR_E_MISMATCH);
+    ck_assert_int_eq(tsr_input_adapt(&x, &in, NULL), TSR_E_MISMATCH);
     tsr_tensor_release(&x);
 }
 END_TEST
