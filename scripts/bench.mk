@@ -35,7 +35,7 @@ bench-torch: $(O)/tests/bench_step
 	@command -v $(PYTHON) > /dev/null || { echo "skipped: PyTorch: there is no $(PYTHON)"; exit 0; }; \
 	$(PYTHON) scripts/bench-torch.py $(O)/tests/bench_step $(or $(TESSERA_SHARED),../shared)/models
 
-#   make bench-memory               peak memory on a model of 200 million parameters: scripts/bench-memory.sh
+#   make bench-memory               peak memory on large models: scripts/bench-memory.sh
 .PHONY: bench-memory
 bench-memory: bin $(O)/tools/peak-memory
 	@BUILD=$(O) scripts/bench-memory.sh

@@ -32,9 +32,15 @@ enum tsr_status tsr_observer_init(struct tsr_observer *o, const struct tsr_quant
     return status;
 }
 
-void tsr_observer_release(struct tsr_observer *o)
+void tsr_observer_close(struct tsr_observer *o)
 {
     tsr_session_free(o->session);
+    o->session = NULL;
+}
+
+void tsr_observer_release(struct tsr_observer *o)
+{
+    tsr_observer_close(o);
     tsr_free(o->value);
     tsr_free(o->seen);
     memset(o, 0, sizeof *o);

@@ -21,6 +21,8 @@ struct tsr_observer {
 enum tsr_status tsr_observer_init(struct tsr_observer *o, const struct tsr_quant_plan *plan, struct tsr_pool *pool,
                                   struct tsr_error *err) TSR_MUST_USE;
 void tsr_observer_release(struct tsr_observer *o);
+/* It has seen all: keeps what it saw, and gives back the values of the last pass. */
+void tsr_observer_close(struct tsr_observer *o);
 
 /* x[k] is [m, ...] for the graph's input k. The model runs in batches that graph/batch.h chooses. */
 enum tsr_status tsr_observer_block(struct tsr_observer *o, const struct tsr_tensor *x, size_t n_inputs,

@@ -98,7 +98,9 @@ static enum tsr_status replace(struct tsr_quantiser *q, const struct tsr_quant_j
     tsr_graph_free(q->g);
     q->plan = *plan, q->g = g;
     TSR_TRY(tsr_observer_init(&q->observer, &q->plan, q->opt.pool, err));
-    return tsr_observer_block(&q->observer, x, j->samples->n_inputs, err);
+    TSR_TRY(tsr_observer_block(&q->observer, x, j->samples->n_inputs, err));
+    tsr_observer_close(&q->observer);
+    return TSR_OK;
 }
 
 static enum tsr_status equalise(struct tsr_quantiser *q, const struct tsr_quant_judge *j, struct tsr_quantise_report *r, struct tsr_error *err)
@@ -228,6 +230,7 @@ enum tsr_status tsr_quantiser_finish(struct tsr_quantiser *q, struct tsr_graph *
     *report = (struct tsr_quantise_report){.samples = q->observer.rows, .kl = NAN, .kl_nearest = NAN, .zeros = q->zeros, .weights = q->weights};
     *out = NULL;
     if (grid == TSR_GRID_F16 || grid == TSR_GRID_BF16) return tsr_quant_half(q->g, grid == TSR_GRID_F16 ? TSR_F16 : TSR_BF16, out, err);
+    tsr_observer_close(&q->observer);
     TSR_TRY(tsr_quant_judge_init(&j, q->model, &q->keep.samples, q->opt.pool, err));
     enum tsr_status status = on_integers(q, &j, out, report, err);
     tsr_quant_judge_release(&j);
