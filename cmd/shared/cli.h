@@ -136,7 +136,8 @@ void tsr_cli_warn_model(const struct tsr_cli *cli, const char *name, const struc
 enum tsr_status tsr_cli_put_model(struct tsr_cli *cli, const struct tsr_graph *g, struct tsr_sink *out,
                                   struct tsr_error *err) TSR_MUST_USE;
 /* Writes one line of the report: an object with a string "schema" ("tessera-x.epoch/1"). Does
- * nothing without --report. The file appears when the command has succeeded. */
+ * nothing without --report. The file appears when the command has succeeded, or
+ * when policy forbade what was asked for (TSR_E_LIMIT), which is when its reasons are wanted most. */
 enum tsr_status tsr_cli_report(struct tsr_cli *cli, const struct tsr_json *line, struct tsr_error *err) TSR_MUST_USE;
 
 /* Set by SIGINT, SIGTERM and SIGHUP; reads and writes of lib/io give up then with

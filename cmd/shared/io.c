@@ -60,6 +60,9 @@ enum tsr_status tsr_cli_report(struct tsr_cli *cli, const struct tsr_json *line,
 enum tsr_status tsr_finish_report(struct tsr_cli *cli, enum tsr_status status, struct tsr_error *err)
 {
     struct tsr_sink *sink = cli->report_sink;
+    struct tsr_error unsaid;
     cli->report_sink = NULL;
-    return tsr_cli_finish(sink, status, err);
+    if (status != TSR_E_LIMIT) return tsr_cli_finish(sink, status, err);
+    (void)tsr_cli_finish(sink, TSR_OK, &unsaid); /* what policy forbids is said already, and the report says why */
+    return status;
 }

@@ -296,7 +296,10 @@ static enum tsr_status check(struct tsr_merge *m, struct tsr_error *err)
                         tsr_rule_name(o->rule.rule));
     if (o->shards > 0 && m->shards != o->shards)
         return tsr_fail(err, TSR_E_LIMIT, "%lld of %lld shards are there", (long long)m->shards, (long long)o->shards);
-    if (r->contributors == 0) return tsr_fail(err, TSR_E_LIMIT, "nobody counts: the round is empty");
+    if (r->contributors == 0)
+        return m->rejected == 0 ? tsr_fail(err, TSR_E_LIMIT, "nobody counts: the round is empty")
+                                : tsr_fail(err, TSR_E_LIMIT, "nobody counts: all %llu contributions were refused (-v and --report say why)",
+                                           (unsigned long long)m->rejected);
     if (r->contributors < (uint64_t)o->min_contributors)
         return tsr_fail(err, TSR_E_LIMIT, "%llu contributors count, %lld are needed", (unsigned long long)r->contributors,
                         (long long)o->min_contributors);

@@ -44,7 +44,7 @@ crowd --count 200 --type float32 --attack zero --hostile 0.1 > zero.tsr
 expect 0 tessera-merge --report report zero.tsr
 test "$(grep -c '"reason":"zero"' report)" = "$n" || not_ok "zero vectors are not refused"
 crowd --count 200 --type float32 --attack zero --hostile 1 > zero.tsr
-refused "the round is empty" tessera-merge zero.tsr
+refused "all 200 contributions were refused" tessera-merge zero.tsr
 # lists name the keys
 expect 0 tessera-inspect --export keys all.tsr
 tail -c +129 out | head -c 32 | od -An -v -tx1 | tr -d ' \n' | cut -c 1-32 > allow

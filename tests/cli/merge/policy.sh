@@ -52,7 +52,9 @@ refused "two different streams" tessera-merge n1.tsr n2.tsr
 refused "2 contributors count, 3 are needed" tessera-merge --min-contributors 3 a.tsr b.tsr
 refused "more than the 0.6" tessera-merge --max-weight 0.6 --allow allow a.tsr b.tsr
 counted 2 --max-weight 0.75 --allow allow a.tsr b.tsr
-echo nobody > allow; refused "the round is empty" tessera-merge --allow allow a.tsr
+# the report tells the reasons also of what policy forbids
+echo nobody > allow; rm report; refused "all 1 contributions were refused" tessera-merge --allow allow --report report a.tsr
+reason a unlisted
 # samples that few answered
 npy-cat --sample 12 -o half.npy ref.npy
 tessera-extract -m b.onnx --contributor half --mode b --views 0 half.npy > half.tsr
