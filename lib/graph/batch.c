@@ -18,7 +18,8 @@ enum tsr_status tsr_batch_choose(struct tsr_session *s, const struct tsr_graph *
     TSR_TRY(tsr_session_run(s, want, n_want, err));
     *rows = tsr_batch_fixed(g);
     if (*rows > 0) return TSR_OK;
-    size_t fit = TSR_BATCH_BYTES / (s->peak > 0 ? s->peak : 1);
+    size_t each = s->peak > 0 ? s->peak : 1, fit = TSR_BATCH_BYTES / each, near = TSR_BATCH_NEAR_BYTES / each;
+    if (fit > TSR_BATCH_FEW) fit = near > TSR_BATCH_FEW ? near : TSR_BATCH_FEW;
     *rows = fit < 1 ? 1 : fit < TSR_BATCH_ROWS ? (int64_t)fit : TSR_BATCH_ROWS;
     return TSR_OK;
 }

@@ -10,6 +10,10 @@
 
 #define TSR_BATCH_ROWS 256                 /* more samples at once gain nothing */
 #define TSR_BATCH_BYTES ((size_t)64 << 20) /* what the values of a pass may take, unless one sample takes more */
+/* Memory that was never touched costs a fault a page, and values that fit a cache are read from it: more than a few
+ * samples are taken together only as far as this. */
+#define TSR_BATCH_NEAR_BYTES ((size_t)4 << 20)
+#define TSR_BATCH_FEW 16
 
 /* The batch that the model's first input declares; 0: any. */
 int64_t tsr_batch_fixed(const struct tsr_graph *g);

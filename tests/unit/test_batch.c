@@ -36,7 +36,7 @@ static int64_t chosen(const struct tsr_graph *g, struct tsr_pool *pool)
     return rows;
 }
 
-/* Small samples: as many as is good; large ones: as many as fit; huge ones: one. Threads do not matter. */
+/* Small samples: as many as is good; larger ones: as many as stay near; large ones: a few; huge ones: one. Threads do not matter. */
 START_TEST(by_memory)
 {
     struct tsr_graph *g = model("mlp width=16 depth=1 input=8 classes=3");
@@ -46,8 +46,12 @@ START_TEST(by_memory)
     tsr_graph_free(g);
     g = model("conv1d width=64 depth=1 input=4x4096 classes=3"); /* a value has 1 MiB */
     int64_t n = chosen(g, NULL);
-    ck_assert_msg(n >= 8 && n <= 64, "%lld", (long long)n);
+    ck_assert_int_eq(n, TSR_BATCH_FEW);
     ck_assert_int_eq(n, chosen(g, pool));
+    tsr_graph_free(g);
+    g = model("conv1d width=64 depth=1 input=4x128 classes=3"); /* 32 KiB */
+    n = chosen(g, NULL);
+    ck_assert_msg(n > TSR_BATCH_FEW && n <= 128, "%lld", (long long)n);
     tsr_graph_free(g);
     g = model("conv1d width=16 depth=1 input=1x600000 classes=3"); /* 37 MiB, two of them at once */
     ck_assert_int_eq(chosen(g, NULL), 1);
