@@ -215,13 +215,15 @@ enum tsr_status tsr_contract(struct tsr_op_ctx *ctx, enum tsr_dtype dtype, int n
         let_go(ctx, &next);
     }
     if (status == TSR_OK) status = sum_away(ctx, dtype, &now, wanted);
+    if (status != TSR_OK) goto done;
     struct tsr_copy c = {.dtype = dtype, .rank = out->rank, .dst = out->data, .src = now.t.data};
     for (int i = 0; i < out->rank; i++) {
         c.dim[i] = out->dim[i];
         c.ds[i] = out->stride[i];
         c.ss[i] = now.t.stride[tsr_term_find(&now.t, out->label[i])];
     }
-    if (status == TSR_OK) tsr_copy_run(ctx->pool, &c);
+    tsr_copy_run(ctx->pool, &c);
+done:
     let_go(ctx, &now);
     return status;
 }
