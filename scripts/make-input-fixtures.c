@@ -30,7 +30,7 @@ static void little(struct bytes *b, uint64_t v, int size)
 }
 static void big(struct bytes *b, uint64_t v, int size)
 {
-    for (int i = size - 1; i >= 0; i--) put(b, &(uint8_t){(uint8_t)(v >> (8 * i))}, 1);
+    for (int i = size - 1; i >= 0; i--) put(b, &(uint8_t){(uint8_t)(i < 8 ? v >> (8 * i) : 0)}, 1);
 }
 
 static void save(const char *name, const struct bytes *b, const char *what)

@@ -132,6 +132,22 @@ static enum tsr_status bring(struct work *w, enum tsr_grid grid, int64_t first, 
     return status;
 }
 
+/* Of rows [first, ...), grid NULL: of the model as it is. What overflows comes out as an infinity or a NaN, from which
+ * no drift follows. */
+static enum tsr_status check_finite(const struct work *w, int64_t first, const struct tsr_quant_outputs *z, const char *grid,
+                                    struct tsr_error *err)
+{
+    int64_t i = 0, n = z->rows * z->columns;
+    while (i < n && isfinite(z->z[i])) i++;
+    if (i == n) return TSR_OK;
+    const int64_t at = first + i / z->columns, row = w->row[at < w->rows ? at : w->rows - 1];
+    if (grid == NULL)
+        return tsr_fail(err, TSR_E_NUMERIC, "the model's answer to sample %lld is not finite; there is nothing to predict",
+                        (long long)row);
+    return tsr_fail(err, TSR_E_NUMERIC, "on the grid '%s' the model's answer to sample %lld is not finite%s", grid, (long long)row,
+                    strcmp(grid, "f16") == 0 ? ": an activation leaves its range; bf16 has that of float32" : "");
+}
+
 /* ---- what is compared ---- */
 
 struct sums {
@@ -228,6 +244,7 @@ static enum tsr_status try_fold(struct work *w, enum tsr_grid grid, int64_t firs
     if (w->opt->stop != NULL && w->opt->stop()) return tsr_fail(err, TSR_E_INTERRUPTED, "interrupted");
     enum tsr_status status = bring(w, grid, calibrated ? first : 0, calibrated ? n : 0, &q, err);
     if (status == TSR_OK) status = tsr_quant_run(q, &w->s, first, n, w->opt->pool, &z, err);
+    if (status == TSR_OK) status = check_finite(w, first, &z, tsr_grid_names[grid], err);
     if (status == TSR_OK) status = add_fold(w, s, first, &z, err);
     tsr_free(z.z);
     tsr_graph_free(q);
@@ -260,6 +277,7 @@ static enum tsr_status check(const struct work *w, struct tsr_error *err)
     if (w->was.rows < TSR_PREDICT_MIN)
         return tsr_fail(err, TSR_E_MISMATCH, "the model's fixed batch leaves %lld samples; a prediction needs %d",
                         (long long)w->was.rows, TSR_PREDICT_MIN);
+    TSR_TRY(check_finite(w, 0, &w->was, NULL, err));
     if (w->in->teacher == NULL) return TSR_OK;
     if (w->in->classes != w->was.columns)
         return tsr_fail(err, TSR_E_MISMATCH, "the model has %lld classes, the teacher has %lld", (long long)w->was.columns,

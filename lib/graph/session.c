@@ -143,34 +143,6 @@ void tsr_session_set_training(struct tsr_session *s, bool training, bool train_s
     s->opt.train_stats = train_stats;
 }
 
-static bool same_symbol(const char *a, const char *b) { return a != NULL && b != NULL && strcmp(a, b) == 0; }
-
-/* A symbolic dimension has one size in a run: compare with the tensor itself and with the inputs given
- * so far. */
-static enum tsr_status check_symbols(const struct tsr_session *s, int32_t id, const struct tsr_tensor *t,
-                                     struct tsr_error *err)
-{
-    const struct tsr_value *v = &s->g->value[id];
-    for (int a = 0; a < v->shape.rank; a++)
-        for (int b = 0; b < a; b++)
-            if (same_symbol(v->dim_name[a], v->dim_name[b]) && t->shape.dim[a] != t->shape.dim[b])
-                return tsr_fail(err, TSR_E_MISMATCH, "input '%s' has both %lld and %lld for the dimension '%s'", v->name,
-                                (long long)t->shape.dim[b], (long long)t->shape.dim[a], v->dim_name[a]);
-    for (size_t i = 0; i < s->g->n_input; i++) {
-        int32_t o = s->g->input[i];
-        const struct tsr_value *w = &s->g->value[o];
-        if (o == id || !s->given[o]) continue;
-        for (int a = 0; a < v->shape.rank; a++)
-            for (int b = 0; b < w->shape.rank; b++)
-                if (same_symbol(v->dim_name[a], w->dim_name[b]) && t->shape.dim[a] != s->value[o].shape.dim[b])
-                    return tsr_fail(err, TSR_E_MISMATCH,
-                                    "input '%s' has %lld for the dimension '%s', but input '%s' has %lld", v->name,
-                                    (long long)t->shape.dim[a], v->dim_name[a], w->name,
-                                    (long long)s->value[o].shape.dim[b]);
-    }
-    return TSR_OK;
-}
-
 /* Whether v is a constant that some node made. */
 static bool is_folded(const struct tsr_session *s, size_t v)
 {
@@ -196,25 +168,6 @@ static void forget_folded(struct tsr_session *s)
     for (size_t v = 0; v < s->g->n_value; v++)
         if (is_folded(s, v)) drop_folded(s, v);
     s->planned = false;
-}
-
-enum tsr_status tsr_session_set_input(struct tsr_session *s, int32_t id, const struct tsr_tensor *t,
-                                      struct tsr_error *err)
-{
-    const struct tsr_value *v = &s->g->value[id];
-    char have[TSR_SHAPE_TEXT], need[TSR_SHAPE_TEXT];
-    if (v->dtype != TSR_NONE && v->dtype != t->dtype)
-        return tsr_fail(err, TSR_E_MISMATCH, "input '%s' wants elements of type %s, not %s", v->name,
-                        tsr_dtype_name(v->dtype), tsr_dtype_name(t->dtype));
-    bool fits = v->shape.rank < 0 || v->shape.rank == t->shape.rank;
-    for (int i = 0; fits && v->shape.rank >= 0 && i < v->shape.rank; i++)
-        fits = v->shape.dim[i] < 0 || v->shape.dim[i] == t->shape.dim[i];
-    if (!fits)
-        return tsr_fail(err, TSR_E_MISMATCH, "input '%s' wants the shape %s (-1 is any size), not %s", v->name,
-                        tsr_shape_text(&v->shape, need, sizeof need), tsr_shape_text(&t->shape, have, sizeof have));
-    TSR_TRY(check_symbols(s, id, t, err));
-    tsr_session_give(s, id, t);
-    return TSR_OK;
 }
 
 void tsr_session_give(struct tsr_session *s, int32_t id, const struct tsr_tensor *t)
@@ -504,6 +457,7 @@ enum tsr_status tsr_session_run(struct tsr_session *s, const int32_t *want, size
     for (size_t i = 0; i < n_want; i++)
         if (want[i] < 0 || (size_t)want[i] >= s->g->n_value)
             return tsr_fail(err, TSR_E_USAGE, "value %d is not in the graph", (int)want[i]);
+    TSR_TRY(tsr_session_check_inputs(s, err));
     TSR_TRY(plan(s, want, n_want, err));
     if (s->opt.training && s->saved == NULL) {
         release_saved(s, 0); /* of runs before */

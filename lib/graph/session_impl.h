@@ -60,4 +60,8 @@ enum tsr_status tsr_session_run_node(struct tsr_session *s, size_t node, struct 
 void tsr_session_give(struct tsr_session *s, int32_t id, const struct tsr_tensor *t);
 void tsr_session_fill_ctx(struct tsr_session *s, size_t node, struct tsr_op_ctx *ctx, struct tsr_error *err);
 
+/* session_input.c: a symbolic dimension has one size in all inputs of a run (else TSR_E_MISMATCH). They are given one
+ * by one, so this is for the run to say: until then an input may still be the one of the run before. */
+enum tsr_status tsr_session_check_inputs(const struct tsr_session *s, struct tsr_error *err) TSR_MUST_USE;
+
 #endif

@@ -286,14 +286,10 @@ static enum tsr_status put_record(struct out *o, const struct tsr_merge_report *
     return status;
 }
 
-/* What policy demands of the whole. */
-static enum tsr_status check(struct tsr_merge *m, struct tsr_error *err)
+enum tsr_status tsr_merge_permitted(const struct tsr_merge *m, struct tsr_error *err)
 {
     const struct tsr_merge_options *o = &m->opt;
     const struct tsr_roll *r = &m->roll;
-    if (!tsr_merge_last(m))
-        return tsr_fail(err, TSR_E_USAGE, "the rule '%s' is not at its last step; write the state and take another step",
-                        tsr_rule_name(o->rule.rule));
     if (o->shards > 0 && m->shards != o->shards)
         return tsr_fail(err, TSR_E_LIMIT, "%lld of %lld shards are there", (long long)m->shards, (long long)o->shards);
     if (r->contributors == 0)
@@ -344,7 +340,10 @@ enum tsr_status tsr_merge_finish(struct tsr_merge *m, struct tsr_stream_writer *
 {
     struct out o = {.m = m, .w = w};
     uint8_t root[TSR_SHA256_LEN];
-    TSR_TRY(check(m, err));
+    if (!tsr_merge_last(m))
+        return tsr_fail(err, TSR_E_USAGE, "the rule '%s' is not at its last step; write the state and take another step",
+                        tsr_rule_name(m->opt.rule.rule));
+    TSR_TRY(tsr_merge_permitted(m, err));
     tsr_merge_counts(m, report);
     tsr_roll_root(&m->roll, root);
     tsr_hex(root, sizeof root, report->inputs);

@@ -205,6 +205,7 @@ bool tsr_merge_answers(const struct tsr_merge *m) { return m->answers; }
 
 enum tsr_status tsr_merge_step(struct tsr_merge *m, struct tsr_error *err)
 {
+    if (!tsr_merge_answers(m)) TSR_TRY(tsr_merge_permitted(m, err)); /* else the last step asks, which tells who was refused */
     enum tsr_merge_step done = tsr_rule_step(&m->opt.rule, m->centred, m->step);
     if (done == TSR_STEP_SCATTER) TSR_TRY(tsr_spectral_axes(&m->spectral, err));
     if (done == TSR_STEP_PROJECT) tsr_spectral_limit(&m->spectral, m->opt.rule.assume);

@@ -92,7 +92,8 @@ enum tsr_status tsr_merge_take(struct tsr_merge *m, struct tsr_source *from, str
 bool tsr_merge_last(const struct tsr_merge *m);
 /* Whether anything but partial aggregates was taken: only that can be taken again. */
 bool tsr_merge_answers(const struct tsr_merge *m);
-/* Ends a step that is not the last: the same inputs are then to be taken again. */
+/* Ends a step that is not the last: the same inputs are then to be taken again. TSR_E_LIMIT where partial aggregates
+ * were taken and policy demands more of them or of the contributors in them. */
 enum tsr_status tsr_merge_step(struct tsr_merge *m, struct tsr_error *err) TSR_MUST_USE;
 
 /* The counts of what was taken in this step. */

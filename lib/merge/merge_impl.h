@@ -100,6 +100,9 @@ size_t tsr_merge_cell(const struct tsr_merge *m, const struct tsr_merge_layout *
 /* Sets m->state. */
 enum tsr_status tsr_merge_digest_state(struct tsr_merge *m, struct tsr_error *err) TSR_MUST_USE;
 
+/* finish.c: what policy demands of all contributions and shards of a step, asked wherever a step ends (TSR_E_LIMIT). */
+enum tsr_status tsr_merge_permitted(const struct tsr_merge *m, struct tsr_error *err) TSR_MUST_USE;
+
 /* part_read.c: a record of sums (PART) or of a state (AGGR) */
 enum tsr_status tsr_merge_part_record(struct tsr_merge *m, struct tsr_stream *s, const struct tsr_record *rec,
                                       struct tsr_error *err) TSR_MUST_USE;

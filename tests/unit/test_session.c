@@ -249,9 +249,14 @@ START_TEST(symbols_have_one_size)
     ck_assert_int_eq(give(s, g->input[0], 3, (int64_t[]){2, 3, 4}), TSR_E_MISMATCH);
     ck_assert_str_eq(err.message, "input 'x' has both 2 and 3 for the dimension 'N'");
     OK(give(s, g->input[0], 3, (int64_t[]){2, 2, 4}));
-    ck_assert_int_eq(give(s, g->input[1], 1, (int64_t[]){3}), TSR_E_MISMATCH);
+    OK(give(s, g->input[1], 1, (int64_t[]){3}));
+    ck_assert_int_eq(tsr_session_run(s, g->output, 1, &err), TSR_E_MISMATCH);
     ck_assert_str_eq(err.message, "input 'w' has 3 for the dimension 'K', but input 'x' has 4");
     OK(give(s, g->input[1], 1, (int64_t[]){4}));
+    OK(tsr_session_run(s, g->output, 1, &err));
+    /* the next run has another size: nothing is compared with an input that is about to change */
+    OK(give(s, g->input[0], 3, (int64_t[]){2, 2, 3}));
+    OK(give(s, g->input[1], 1, (int64_t[]){3}));
     OK(tsr_session_run(s, g->output, 1, &err));
     tsr_session_free(s);
     tsr_graph_free(g);

@@ -42,3 +42,9 @@ tessera-model mlp input=16 classes=3 width=8 depth=1 -o three.onnx
 expect 3 tessera-drift --predict -m three.onnx -r ref.npy teacher.tsr; says err 'the model has 3 classes, the teacher has 4'
 tessera-quantize -m student.onnx --to int8 -r ref.npy -o quantised.onnx
 expect 3 tessera-drift --predict -m quantised.onnx -r ref.npy teacher.tsr
+# what overflows on a grid is no drift
+awk 'BEGIN {for (i = 0; i < 30; i++) {for (j = 0; j < 4; j++) printf "%s%d", j ? "," : "", (i + j) * 100000; print ""}}' > large.csv
+tessera-model mlp input=4 classes=3 width=8 depth=1 -o large.onnx
+tessera-extract -m large.onnx --mode b --views 0 large.csv > large.tsr
+expect 3 tessera-drift --predict -m large.onnx -r large.csv --grid f16 large.tsr; says err "on the grid 'f16' the model's answer to sample"
+expect 0 tessera-drift --predict -m large.onnx -r large.csv --grid bf16 large.tsr

@@ -3,6 +3,13 @@
 shards=$TESSERA_ROOT/scripts/merge-shards.sh
 for i in 0 1 2 3 4 5 6; do make-contributions --dim 16 --first $((i * 100)) --count 100 > s$i.tsr; done
 tessera-merge s?.tsr > whole.tsr
+# a step that is not the last misses a shard as well
+for i in 0 1 2; do tessera-merge --rule median --partial s$i.tsr > p$i.tsr; done
+expect 0 tessera-merge --shards 3 p0.tsr p1.tsr p2.tsr; cp out medians.tsr
+refused "2 of 3 shards are there" tessera-merge --shards 3 p0.tsr p2.tsr
+refused "300 contributors count, 301 are needed" tessera-merge --min-contributors 301 p0.tsr p1.tsr p2.tsr
+for i in 0 1; do tessera-merge --from medians.tsr --partial s$i.tsr > p$i.tsr; done
+refused "2 of 3 shards are there" tessera-merge --shards 3 p0.tsr p1.tsr
 for engine in serial make parallel; do
     if test $engine = parallel && ! parallel --version > /dev/null 2>&1; then
         echo "GNU parallel is not installed" > left_out; continue
