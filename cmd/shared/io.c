@@ -60,9 +60,11 @@ enum tsr_status tsr_cli_report(struct tsr_cli *cli, const struct tsr_json *line,
 enum tsr_status tsr_finish_report(struct tsr_cli *cli, enum tsr_status status, struct tsr_error *err)
 {
     struct tsr_sink *sink = cli->report_sink;
-    struct tsr_error unsaid;
+    struct tsr_error late;
     cli->report_sink = NULL;
     if (status != TSR_E_LIMIT) return tsr_cli_finish(sink, status, err);
-    (void)tsr_cli_finish(sink, TSR_OK, &unsaid); /* what policy forbids is said already, and the report says why */
-    return status;
+    enum tsr_status kept = tsr_cli_finish(sink, TSR_OK, &late); /* the report says why policy forbids */
+    if (kept == TSR_OK) return status;
+    *err = late;
+    return kept;
 }
