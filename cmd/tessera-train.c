@@ -64,13 +64,13 @@ static enum tsr_status load_set(struct tsr_cli *cli, const struct tsr_graph *g, 
 static enum tsr_status output_width(const struct tsr_graph *g, int32_t *value, int64_t *width, struct tsr_error *err)
 {
     struct tsr_head head;
-    *value = g->output[0];
+    *value = tsr_graph_logits(g).value;
     if (tsr_graph_head(g, &head, NULL) == TSR_OK) {
         *value = head.logits;
         *width = head.classes;
         return TSR_OK;
     }
-    const struct tsr_shape *s = &g->value[*value].shape;
+    const struct tsr_shape *s = &g->value[g->output[0]].shape; /* a softmax leaves the shape as it is */
     *width = 1;
     for (int i = 1; i < s->rank; i++) *width *= s->dim[i];
     if (s->rank < 1 || *width < 1)

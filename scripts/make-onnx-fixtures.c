@@ -365,8 +365,20 @@ static void products(void)
     save_product("good-product-underflows", 1000, 1e-44F, 2.5e-44F);
 }
 
+/* y = softmax(2 x w): no linear layer stands right before the softmax. */
+static void save_softmax(void)
+{
+    static const float w[9] = {1.5F, -1, 0, 0.5F, 2, -1.5F, -2, 0.25F, 1}, two = 2;
+    B t = tensor_head("w", F32, 2, D(3), D(3)), scale = tensor_head("two", F32, 0);
+    bytes(&t, 9, w, sizeof w);
+    bytes(&scale, 9, &two, sizeof two);
+    save("good-softmax", model_of(with_init(with_init(graph_of(3, node("MatMul", "x,w", "xw"), node("Mul", "xw,two", "logits"),
+                                                                   node("Softmax", "logits", "y")), t), scale)));
+}
+
 static void good(void)
 {
+    save_softmax();
     B g;
     save("good-smallest", model_of(graph_of(1, relu("x", "y"))));
     save_tensor("good-weight", weight(24));

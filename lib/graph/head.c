@@ -70,15 +70,50 @@ static bool from_matmul(const struct tsr_graph *g, const struct tsr_node *node, 
     return true;
 }
 
+/* Integers that are known before any run: those of the attribute, else of input 1; NULL where they are not. */
+static const int64_t *known(const struct tsr_graph *g, const struct tsr_node *node, const char *name, size_t *n)
+{
+    const int64_t *list = tsr_node_ints(node, name, n);
+    int32_t v = list == NULL && node->n_in > 1 ? node->in[1] : -1;
+    const struct tsr_attr *a = is(producer(g, v), "Constant") ? tsr_node_attr(producer(g, v), "value") : NULL;
+    const struct tsr_tensor *t = v >= 0 && g->value[v].is_init           ? &g->value[v].init
+                                : a != NULL && a->type == TSR_ATTR_TENSOR ? &a->t : NULL;
+    if (t == NULL || t->dtype != TSR_I64 || t->data == NULL) return list;
+    *n = (size_t)tsr_tensor_count(t);
+    return t->data;
+}
+
+/* Does a row go through the node as it is: the same numbers, in the same order, of the same sample? */
+static bool passes(const struct tsr_graph *g, const struct tsr_node *node)
+{
+    if (is(node, "Identity") || is(node, "Dropout") || is(node, "Cast") || on_grid(node)) return true;
+    if (is(node, "Flatten")) return tsr_node_int(node, "axis", 1) == 1;
+    bool reshape = is(node, "Reshape");
+    size_t n = 0;
+    const int64_t *k = reshape || is(node, "Squeeze") ? known(g, node, reshape ? "shape" : "axes", &n) : NULL;
+    if (k == NULL || n == 0) return false;
+    if (reshape) return k[0] == 0 && tsr_node_int(node, "allowzero", 0) == 0;
+    int rank = g->value[node->in[0]].shape.rank;
+    for (size_t i = 0; i < n; i++)
+        if (k[i] < 0 ? k[i] + rank < 1 : k[i] == 0) return false;
+    return true;
+}
+
+struct tsr_logits tsr_graph_logits(const struct tsr_graph *g)
+{
+    struct tsr_logits l = {.value = g->n_output > 0 ? g->output[0] : -1, .softmax = -1};
+    const struct tsr_node *node = producer(g, l.value);
+    while (node != NULL && passes(g, node)) node = producer(g, node->in[0]);
+    if (!is(node, "Softmax") && !is(node, "LogSoftmax")) return l;
+    return (struct tsr_logits){.value = node->in[0], .softmax = node->out[0], .log = is(node, "LogSoftmax")};
+}
+
 enum tsr_status tsr_graph_head(const struct tsr_graph *g, struct tsr_head *head, struct tsr_error *err)
 {
     *head = (struct tsr_head){.bias = -1, .plain = true};
-    int32_t v = g->n_output > 0 ? g->output[0] : -1;
+    int32_t v = tsr_graph_logits(g).value;
     const struct tsr_node *node = producer(g, v);
-    for (;;) {
-        bool soft = is(node, "Softmax") || is(node, "LogSoftmax");
-        if (!soft && !is(node, "Identity") && !is(node, "Dropout") && !is(node, "Cast")) break;
-        head->softmax = head->softmax || soft;
+    while (is(node, "Identity") || is(node, "Dropout") || is(node, "Cast")) {
         v = node->in[0];
         node = producer(g, v);
     }

@@ -229,7 +229,7 @@ enum tsr_status tsr_train_labelled(struct tsr_graph *g, const struct tsr_labelle
     struct tsr_graph *fused = NULL;
     struct tsr_head head;
     enum tsr_status status;
-    t.want = tsr_graph_head(g, &head, NULL) == TSR_OK ? head.logits : g->output[0];
+    t.want = tsr_graph_head(g, &head, NULL) == TSR_OK ? head.logits : tsr_graph_logits(g).value;
     *report = (struct tsr_train_report){.rows = 0};
     TSR_GO(status, done, split(&t, options, err));
     TSR_GO(status, done, tsr_params_init(&ps, g, err));
@@ -264,10 +264,10 @@ enum tsr_status tsr_predict(const struct tsr_graph *g, int32_t value, const stru
         TSR_GO(status, done, tsr_batch_input(s, g, g->input[0], x, at, m, err));
         TSR_GO(status, done, tsr_session_run(s, &value, 1, err));
         TSR_GO(status, done, tsr_batch_value(s, g, value, m, &z, err));
-        if (tsr_tensor_count(&z) != m * width || z.dtype != TSR_F32)
-            status = tsr_fail(err, TSR_E_MISMATCH, "'%s' does not give %lld float32 numbers a sample",
+        if (tsr_tensor_count(&z) != m * width || !tsr_dtype_is_float(z.dtype))
+            status = tsr_fail(err, TSR_E_MISMATCH, "'%s' does not give %lld floating-point numbers a sample",
                               g->value[value].name, (long long)width);
-        else memcpy(out + at * width, z.data, (size_t)(m * width) * sizeof *out);
+        else tsr_convert(TSR_F32, out + at * width, z.dtype, z.data, m * width);
     }
 done:
     tsr_session_free(s);

@@ -179,7 +179,7 @@ static enum tsr_status prepare(struct teacher *t, const struct tsr_tensor *refs,
         return tsr_fail(err, TSR_E_MISMATCH, "the stream has %lld outputs a sample, the receiver's head gives %lld",
                         (long long)k->classes, (long long)t->head.classes);
     size_t n = 0;
-    if (t->opt->outputs) t->want[n++] = t->has_head ? t->head.logits : t->g->output[0];
+    if (t->opt->outputs) t->want[n++] = t->has_head ? t->head.logits : tsr_graph_logits(t->g).value;
     if (t->opt->hub) t->want[n++] = t->head.features;
     /* Views without hub tokens teach nothing where only those are learnt. */
     bool views = t->opt->outputs || k->hub_rows == k->rows;

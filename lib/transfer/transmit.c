@@ -51,19 +51,14 @@ struct tsr_transmitter {
     struct tsr_key *key;
 };
 
-/* Outputs are taken before a final softmax, where a linear layer stands before it. */
+/* Outputs are taken before a final softmax. */
 static enum tsr_status find_values(struct tsr_transmitter *t, struct tsr_error *err)
 {
     struct tsr_head head;
     bool has_head = tsr_graph_head(t->g, &head, err) == TSR_OK;
-    t->out.id = has_head ? head.logits : t->g->output[0];
+    t->out.id = has_head ? head.logits : tsr_graph_logits(t->g).value;
     t->out.name = t->g->value[t->out.id].name;
-    t->kind = t->opt.kind;
-    if (t->kind == TSR_KIND_NONE) {
-        int32_t p = t->g->value[t->out.id].producer;
-        bool soft = !has_head && p >= 0 && strcmp(t->g->node[p].op_type, "Softmax") == 0;
-        t->kind = soft ? TSR_KIND_PROBABILITIES : TSR_KIND_LOGITS;
-    }
+    t->kind = t->opt.kind == TSR_KIND_NONE ? TSR_KIND_LOGITS : t->opt.kind;
     if (!t->opt.outputs) t->kind = TSR_KIND_NONE;
     else t->want[t->n_want++] = t->out.id;
     for (size_t i = 0; i < t->opt.n_layers; i++) {

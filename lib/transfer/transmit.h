@@ -22,8 +22,7 @@ struct tsr_transmit_options {
     const char *contributor, *round; /* for HEAD, where many streams will be merged; NULL: not told */
     int64_t time;               /* likewise, seconds since 1970; 0: not told */
     bool outputs;               /* OUTS records */
-    enum tsr_row_kind kind;     /* what they are; TSR_KIND_NONE: logits, or probabilities where the
-                                   model ends in a softmax without a linear layer; TSR_KIND_ARGMAX:
+    enum tsr_row_kind kind;     /* what they are; TSR_KIND_NONE: logits; TSR_KIND_ARGMAX:
                                    only the winning class is told */
     const char *layer[TSR_MAX_LAYERS]; /* ACTS records: tensor names, or "" for the head's input */
     size_t n_layers;
