@@ -3,6 +3,7 @@
 #include "base/mem.h"
 #include "graph/batch.h"
 #include "graph/fuse.h"
+#include "graph/head.h"
 #include "graph/session.h"
 #include "tensor/vmath.h"
 
@@ -19,14 +20,8 @@ struct tsr_tensor tsr_quant_slice(const struct tsr_quant_samples *s, size_t k, i
     return t;
 }
 
-static bool is_softmax(const struct tsr_graph *g, int32_t v)
-{
-    int32_t p = g->value[v].producer;
-    return p >= 0 && tsr_node_is(&g->node[p], "Softmax");
-}
-
-static enum tsr_status append(const struct tsr_tensor *t, int64_t samples, bool softmax, struct tsr_quant_outputs *out,
-                              size_t *room, struct tsr_error *err)
+static enum tsr_status append(const struct tsr_tensor *t, int64_t samples, bool probabilities,
+                              struct tsr_quant_outputs *out, size_t *room, struct tsr_error *err)
 {
     int64_t count = tsr_tensor_count(t), columns = t->shape.rank > 1 ? t->shape.dim[t->shape.rank - 1] : 1;
     if (t->shape.rank < 1 || t->shape.dim[0] != samples || columns < 1 || !tsr_dtype_is_float(t->dtype))
@@ -36,7 +31,7 @@ static enum tsr_status append(const struct tsr_tensor *t, int64_t samples, bool 
     TSR_TRY(tsr_grow(&out->z, room, (size_t)(out->rows * columns + count), sizeof *out->z, err));
     float *to = out->z + out->rows * columns;
     tsr_convert(TSR_F32, to, t->dtype, t->data, count);
-    for (int64_t i = 0; softmax && i < count; i++) to[i] = logf(fmaxf(to[i], 1e-30f));
+    for (int64_t i = 0; probabilities && i < count; i++) to[i] = logf(fmaxf(to[i], 1e-30f));
     out->columns = columns;
     out->rows += count / columns;
     return TSR_OK;
@@ -51,6 +46,8 @@ enum tsr_status tsr_quant_run(const struct tsr_graph *g, const struct tsr_quant_
     size_t room = 0;
     *out = (struct tsr_quant_outputs){0};
     int32_t want = g->output[0];
+    const struct tsr_logits logits = tsr_graph_logits(g);
+    const bool probabilities = logits.softmax >= 0 && !logits.log;
     enum tsr_status status = tsr_graph_fuse(g, NULL, 0, 0, &fused, err);
     if (status == TSR_OK) status = tsr_session_new(fused, &so, &session, err);
     struct tsr_tensor part[TSR_QUANT_INPUTS], value;
@@ -63,7 +60,7 @@ enum tsr_status tsr_quant_run(const struct tsr_graph *g, const struct tsr_quant_
             status = tsr_batch_input(session, fused, g->input[k], &part[k], at, m, err);
         if (status == TSR_OK) status = tsr_session_run(session, &want, 1, err);
         if (status == TSR_OK) status = tsr_batch_value(session, fused, want, m, &value, err);
-        if (status == TSR_OK) status = append(&value, m, is_softmax(g, want), out, &room, err);
+        if (status == TSR_OK) status = append(&value, m, probabilities, out, &room, err);
     }
     tsr_session_free(session);
     tsr_graph_free(fused);

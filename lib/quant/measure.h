@@ -15,7 +15,7 @@ struct tsr_quant_samples {
 };
 
 /* The first output as rows of `columns` numbers each: what stands before a last softmax counts as
- * logits, softmax itself as probabilities, of which z holds the logarithms then. */
+ * logits, its output (see graph/head.h) as probabilities, of which z holds the logarithms then. */
 struct tsr_quant_outputs {
     float *z; /* [rows, columns] */
     int64_t rows, columns;

@@ -1,4 +1,5 @@
 /* Where a network's logits are: what stands before a softmax, however it is wrapped. */
+#include "base/mem.h"
 #include "tessera.h"
 #include "suite.h"
 
@@ -16,6 +17,7 @@ static struct tsr_graph *made(void (*build)(struct tsr_graph *g))
     OK(tsr_graph_opset(g, "", 17, &err));
     OK(tsr_graph_add_input(g, "x", TSR_F32, 2, (const int64_t[]){-1, 4}, NULL, &err));
     OK(tsr_tensor_zeros(&w, TSR_F32, 2, (const int64_t[]){4, 3}, &err));
+    for (int i = 0; i < 12; i++) ((float *)w.data)[i] = (float)(i * 5 % 7) / 4;
     OK(tsr_graph_add_init(g, "w", &w, &err));
     OK(tsr_graph_add_node(g, "MatMul", "", NULL, 2, (const char *[]){"x", "w"}, 1, (const char *[]){"xw"}, &err));
     build(g);
@@ -135,11 +137,40 @@ START_TEST(logits)
 }
 END_TEST
 
+static void soft_and_cast(struct tsr_graph *g)
+{
+    node(g, "Softmax", "xw", "p");
+    to_f32(g, "p", "y");
+}
+
+/* What a rewritten model is measured by: the logarithms of the probabilities, wrapped or not. */
+START_TEST(measured_alike)
+{
+    static void (*const same[])(struct tsr_graph *g) = {soft, soft_and_cast, log_soft};
+    struct tsr_quant_samples s = {.rows = 5, .n_inputs = 1};
+    struct tsr_quant_outputs first = {0}, z;
+    OK(tsr_tensor_zeros(&s.x[0], TSR_F32, 2, (const int64_t[]){5, 4}, &err));
+    for (int i = 0; i < 20; i++) ((float *)s.x[0].data)[i] = (float)(i * 3 % 11) / 5 - 1;
+    for (size_t k = 0; k < sizeof same / sizeof *same; k++) {
+        struct tsr_graph *g = made(same[k]);
+        OK(tsr_quant_run(g, &s, 0, 5, NULL, &z, &err));
+        if (k == 0) first = z;
+        ck_assert(z.rows == 5 && z.columns == 3);
+        for (int i = 0; i < 15; i++) ck_assert_float_eq_tol(z.z[i], first.z[i], 1e-5f);
+        if (k > 0) tsr_free(z.z);
+        tsr_graph_free(g);
+    }
+    tsr_free(first.z);
+    tsr_tensor_release(&s.x[0]);
+}
+END_TEST
+
 int main(void)
 {
     Suite *s = suite_create("graph/head");
     TCase *c = tcase_create("head");
     tcase_add_loop_test(c, logits, 0, (int)(sizeof ends / sizeof *ends));
+    tcase_add_test(c, measured_alike);
     suite_add_tcase(s, c);
     return run_suite(s);
 }
