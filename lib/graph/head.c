@@ -18,7 +18,7 @@ static bool on_grid(const struct tsr_node *node)
                             strcmp(node->op_type, "FakeQuantize") == 0);
 }
 
-/* The initialiser that v is, or that it is made from on a grid; -1 where it is none. */
+/* The initialiser that v is, or that it is made from on a grid or in another type; -1 where it is none. */
 static int32_t stored(const struct tsr_graph *g, int32_t v, bool *plain)
 {
     if (v >= 0 && g->value[v].is_init) {
@@ -26,7 +26,7 @@ static int32_t stored(const struct tsr_graph *g, int32_t v, bool *plain)
         return v;
     }
     const struct tsr_node *node = producer(g, v);
-    if (!on_grid(node) || node->in[0] < 0 || !g->value[node->in[0]].is_init) return -1;
+    if (!(on_grid(node) || is(node, "Cast")) || node->in[0] < 0 || !g->value[node->in[0]].is_init) return -1;
     *plain = false;
     return node->in[0];
 }
@@ -58,11 +58,11 @@ static bool from_matmul(const struct tsr_graph *g, const struct tsr_node *node, 
     if (is(node, "Add"))
         for (int k = 0; k < 2; k++) {
             const struct tsr_node *product = producer(g, node->in[1 - k]);
-            if (node->in[k] >= 0 && g->value[node->in[k]].is_init && is(product, "MatMul")) {
-                h->bias = node->in[k];
-                node = product;
-                break;
-            }
+            if (!is(product, "MatMul")) continue;
+            h->bias = stored(g, node->in[k], &h->plain);
+            if (h->bias < 0) continue;
+            node = product;
+            break;
         }
     if (!is(node, "MatMul") || !matrix(g, node->in[1], h)) return false;
     h->features = node->in[0];

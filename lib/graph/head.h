@@ -21,7 +21,7 @@ struct tsr_head {
     int32_t logits;   /* its output, [n, classes]: the logits, less what only passes them on */
     int32_t weight;   /* initialiser [d, classes], or [classes, d] where trans_b */
     int32_t bias;     /* initialiser [classes] or broadcast to it; -1: none */
-    bool plain;       /* both are float32 and read as they are: not over DequantizeLinear or FakeQuantize */
+    bool plain;       /* both are float32 and read as they are: not over DequantizeLinear, FakeQuantize or Cast */
     bool trans_b;
     int64_t d, classes;
 };

@@ -165,12 +165,50 @@ START_TEST(measured_alike)
 }
 END_TEST
 
+/* --to bf16 stores what it narrows behind casts; the head is still found. */
+START_TEST(stored_narrow)
+{
+    static const enum tsr_grid grids[] = {TSR_GRID_F16, TSR_GRID_BF16};
+    static const char *const ends_with[] = {"Gemm", "MatMul"};
+    for (size_t k = 0; k < 4; k++) {
+        struct tsr_quantise_options o = tsr_quantise_defaults(grids[k % 2]);
+        struct tsr_quantise_report report;
+        struct tsr_quantiser *q;
+        struct tsr_graph *g, *made;
+        struct tsr_tensor w, b;
+        struct tsr_head head;
+        OK(tsr_graph_new(&g, &err));
+        OK(tsr_graph_opset(g, "", 17, &err));
+        OK(tsr_graph_add_input(g, "x", TSR_F32, 2, (const int64_t[]){-1, 4}, NULL, &err));
+        OK(tsr_tensor_zeros(&w, TSR_F32, 2, (const int64_t[]){4, 20}, &err));
+        OK(tsr_tensor_zeros(&b, TSR_F32, 1, (const int64_t[]){20}, &err));
+        OK(tsr_graph_add_init(g, "w", &w, &err));
+        OK(tsr_graph_add_init(g, "b", &b, &err));
+        bool gemm = strcmp(ends_with[k / 2], "Gemm") == 0;
+        OK(tsr_graph_add_node(g, ends_with[k / 2], "", NULL, gemm ? 3 : 2, (const char *[]){"x", "w", "b"}, 1,
+                              (const char *[]){gemm ? "y" : "xw"}, &err));
+        if (!gemm)
+            OK(tsr_graph_add_node(g, "Add", "", NULL, 2, (const char *[]){"b", "xw"}, 1, (const char *[]){"y"}, &err));
+        OK(tsr_graph_add_output(g, "y", TSR_F32, -1, NULL, NULL, &err));
+        OK(tsr_graph_finish(g, &err));
+        OK(tsr_quantiser_new(g, &o, &q, &err));
+        OK(tsr_quantiser_finish(q, &made, &report, &err));
+        OK(tsr_graph_head(made, &head, &err));
+        ck_assert(head.classes == 20 && head.d == 4 && head.bias >= 0 && !head.plain);
+        tsr_quantiser_free(q);
+        tsr_graph_free(made);
+        tsr_graph_free(g);
+    }
+}
+END_TEST
+
 int main(void)
 {
     Suite *s = suite_create("graph/head");
     TCase *c = tcase_create("head");
     tcase_add_loop_test(c, logits, 0, (int)(sizeof ends / sizeof *ends));
     tcase_add_test(c, measured_alike);
+    tcase_add_test(c, stored_narrow);
     suite_add_tcase(s, c);
     return run_suite(s);
 }
