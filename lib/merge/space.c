@@ -48,6 +48,9 @@ static enum tsr_status copy_text(char **to, const char *from, struct tsr_error *
 
 enum tsr_status tsr_space_join(struct tsr_merge_space *s, const struct tsr_merge_space *from, struct tsr_error *err)
 {
+    if (from->outputs == TSR_KIND_PROBABILITIES && from->classes < 2)
+        return tsr_fail(err, TSR_E_MISMATCH, "the outputs are of one class, which is always certain; extract them with "
+                        "--kind regression");
     TSR_TRY(compare(s, from, err));
     TSR_TRY(copy_text(&s->recipe, from->recipe, err));
     TSR_TRY(copy_text(&s->inputs, from->inputs, err));

@@ -47,6 +47,9 @@ enum tsr_status tsr_labelled_init(struct tsr_labelled *d, const struct tsr_tenso
     if (each != (regression ? classes : 1))
         return tsr_fail(err, TSR_E_MISMATCH, "there are %lld label values a sample where %lld are wanted",
                         (long long)each, (long long)(regression ? classes : 1));
+    if (!regression && classes < 2)
+        return tsr_fail(err, TSR_E_MISMATCH, "there is one output a sample, which cannot tell classes apart; with --loss=mse "
+                        "it is a value");
     d->x = tsr_tensor_share(x);
     enum tsr_status status = TSR_OK;
     if (!regression) {

@@ -17,9 +17,9 @@ struct tsr_labelled {
 void tsr_labelled_release(struct tsr_labelled *d);
 
 /* Takes the labels (whole numbers, any integer or float type, n or n x 1) or, for a regression,
- * the values from y. TSR_E_MISMATCH where x and y differ in n; TSR_E_CORRUPT for a label that
- * is no class in 0 .. classes-1; TSR_E_NUMERIC for samples or values that are not finite. x is
- * shared. */
+ * the values from y. TSR_E_MISMATCH where x and y differ in n, or where there is one class and no
+ * regression; TSR_E_CORRUPT for a label that is no class in 0 .. classes-1; TSR_E_NUMERIC for samples
+ * or values that are not finite. x is shared. */
 enum tsr_status tsr_labelled_init(struct tsr_labelled *d, const struct tsr_tensor *x, const struct tsr_tensor *y,
                                   bool regression, int64_t classes, struct tsr_error *err) TSR_MUST_USE;
 

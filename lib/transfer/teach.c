@@ -171,6 +171,9 @@ static enum tsr_status prepare(struct teacher *t, const struct tsr_tensor *refs,
         return tsr_fail(err, TSR_E_UNSUPPORTED, "the receiver has %zu inputs; one is what can be taught", t->g->n_input);
     if (t->opt->outputs && k->out == NULL)
         return tsr_fail(err, TSR_E_MISMATCH, "the stream carries no outputs; teach from hub tokens with --mode a");
+    if (t->opt->outputs && k->classes < 2 && k->kind != TSR_KIND_REGRESSION)
+        return tsr_fail(err, TSR_E_MISMATCH, "the stream has %s of one class, from which nothing can be learnt; "
+                        "extract the outputs with --kind regression", tsr_row_kind_name(k->kind));
     if (t->opt->hub && k->rank == 0)
         return tsr_fail(err, TSR_E_MISMATCH, "the stream carries no hub tokens; teach from outputs with --mode b");
     t->has_head = tsr_graph_head(t->g, &t->head, err) == TSR_OK;

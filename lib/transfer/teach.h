@@ -49,7 +49,7 @@ struct tsr_teach_options tsr_teach_defaults(bool quality);
  * any order, of the type and shape that the transmitter had them in (they are converted and reshaped
  * to the receiver's), key[m] their keys. Where the tokens name
  * samples that are missing here, what remains is used.
- * TSR_E_MISMATCH: no sample in common, wrong number of classes; others as tsr_fit. */
+ * TSR_E_MISMATCH: no sample in common, wrong number of classes or only one; others as tsr_fit. */
 enum tsr_status tsr_teach(struct tsr_graph *g, const struct tsr_tokens *tokens, const struct tsr_tensor *refs,
                           const struct tsr_key *key, const struct tsr_teach_options *options,
                           struct tsr_teach_report *report, struct tsr_error *err) TSR_MUST_USE;

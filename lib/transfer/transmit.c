@@ -396,6 +396,18 @@ static enum tsr_status run_views(struct tsr_transmitter *t, const struct tsr_ten
     return status;
 }
 
+/* A softmax over one number is 1 whatever the number: a single output is a value, unless it was called something else. */
+static enum tsr_status settle_kind(struct tsr_transmitter *t, struct tsr_error *err)
+{
+    if (t->kind == TSR_KIND_NONE || t->out.width != 1) return TSR_OK;
+    if (t->opt.kind == TSR_KIND_NONE) t->kind = TSR_KIND_REGRESSION;
+    if (t->kind == TSR_KIND_ARGMAX && !tells_class(t))
+        return tsr_fail(err, TSR_E_MISMATCH, "the model gives one number a sample, which names no class; say --kind regression");
+    return TSR_OK;
+}
+
+enum tsr_row_kind tsr_transmitter_kind(const struct tsr_transmitter *t) { return t->kind; }
+
 static enum tsr_status check_block(const struct tsr_transmitter *t, const struct tsr_tensor *x, size_t n_inputs,
                                    struct tsr_error *err)
 {
@@ -436,6 +448,7 @@ enum tsr_status tsr_transmitter_block(struct tsr_transmitter *t, const struct ts
     if (t->batch == 0) TSR_TRY(choose_batch(t, x, n_inputs, err));
     TSR_TRY(run_refs(t, x, n_inputs, err));
     if (!t->began) {
+        TSR_TRY(settle_kind(t, err));
         TSR_TRY(put_head(t, x, n_inputs, whole, err));
         TSR_TRY(put_views(t, x, err));
         for (size_t i = 0; i < t->n_layers && !t->opt.raw; i++) TSR_TRY(put_fingerprint(t, &t->layer[i], m, err));

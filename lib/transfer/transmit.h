@@ -22,8 +22,9 @@ struct tsr_transmit_options {
     const char *contributor, *round; /* for HEAD, where many streams will be merged; NULL: not told */
     int64_t time;               /* likewise, seconds since 1970; 0: not told */
     bool outputs;               /* OUTS records */
-    enum tsr_row_kind kind;     /* what they are; TSR_KIND_NONE: logits; TSR_KIND_ARGMAX:
-                                   only the winning class is told */
+    enum tsr_row_kind kind;     /* what they are; TSR_KIND_NONE: logits, or values
+                                   (TSR_KIND_REGRESSION) where there is one a sample;
+                                   TSR_KIND_ARGMAX: only the winning class is told */
     const char *layer[TSR_MAX_LAYERS]; /* ACTS records: tensor names, or "" for the head's input */
     size_t n_layers;
     /* Without a graph another framework answered: row by row in the order of tsr_emit_block, its
@@ -59,6 +60,8 @@ void tsr_transmitter_free(struct tsr_transmitter *t);
  * to be all there is, so HEAD can name the reference set's digest and size. */
 enum tsr_status tsr_transmitter_block(struct tsr_transmitter *t, const struct tsr_tensor *x, size_t n_inputs,
                                       bool whole, struct tsr_error *err) TSR_MUST_USE;
+/* What the outputs were taken for, after the first block; TSR_KIND_NONE where there are none. */
+enum tsr_row_kind tsr_transmitter_kind(const struct tsr_transmitter *t);
 /* Ends the segment. TSR_E_MISMATCH where no block came. */
 enum tsr_status tsr_transmitter_finish(struct tsr_transmitter *t, struct tsr_error *err) TSR_MUST_USE;
 
