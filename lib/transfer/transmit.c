@@ -14,6 +14,7 @@
 #include "stream/rows.h"
 #include "tensor/blas.h"
 #include "train/loss.h"
+#include "transfer/probabilities.h"
 
 #include <math.h>
 #include <string.h>
@@ -42,6 +43,7 @@ struct tsr_transmitter {
     struct layer layer[TSR_MAX_LAYERS], out; /* out: the model's outputs */
     size_t n_layers;
     enum tsr_row_kind kind;
+    bool make, check;          /* the outputs: logits to be made probabilities, or to be seen whether they are */
     int32_t want[TSR_MAX_LAYERS + 1];
     size_t n_want;
     struct tsr_views views;
@@ -51,12 +53,24 @@ struct tsr_transmitter {
     struct tsr_key *key;
 };
 
-/* Outputs are taken before a final softmax. */
+/* Outputs are taken before a final softmax, probabilities behind it. What has no softmax behind its linear layer gets
+ * one here; of anything else that is called probabilities, it is seen whether it is. */
+static int32_t find_outputs(struct tsr_transmitter *t, const struct tsr_head *head)
+{
+    struct tsr_logits l = tsr_graph_logits(t->g);
+    int32_t logits = head != NULL ? head->logits : l.value;
+    if (t->opt.kind != TSR_KIND_PROBABILITIES) return logits;
+    if (l.softmax >= 0 && !l.log) return l.softmax;
+    t->make = head != NULL || l.log;
+    t->check = !t->make;
+    return logits;
+}
+
 static enum tsr_status find_values(struct tsr_transmitter *t, struct tsr_error *err)
 {
     struct tsr_head head;
     bool has_head = tsr_graph_head(t->g, &head, err) == TSR_OK;
-    t->out.id = has_head ? head.logits : tsr_graph_logits(t->g).value;
+    t->out.id = find_outputs(t, has_head ? &head : NULL);
     t->out.name = t->g->value[t->out.id].name;
     t->kind = t->opt.kind == TSR_KIND_NONE ? TSR_KIND_LOGITS : t->opt.kind;
     if (!t->opt.outputs) t->kind = TSR_KIND_NONE;
@@ -80,6 +94,7 @@ static enum tsr_status foreign_values(struct tsr_transmitter *t, struct tsr_erro
     const struct tsr_transmit_options *o = &t->opt;
     t->kind = o->foreign_outputs == NULL ? TSR_KIND_NONE : o->kind == TSR_KIND_NONE ? TSR_KIND_LOGITS : o->kind;
     t->out = (struct layer){.id = -1, .file = o->foreign_outputs, .name = "outputs"};
+    t->check = t->kind == TSR_KIND_PROBABILITIES;
     for (size_t i = 0; i < o->n_layers; i++)
         t->layer[t->n_layers++] = (struct layer){.id = -1, .name = o->layer[i], .file = o->foreign_layer[i]};
     if (t->kind == TSR_KIND_NONE && o->n_layers == 0)
@@ -190,6 +205,17 @@ static enum tsr_status keep_rows(struct tsr_transmitter *t, struct layer *l, boo
     return status;
 }
 
+static enum tsr_status keep_outputs(struct tsr_transmitter *t, int64_t m, int64_t at, struct tsr_error *err)
+{
+    struct layer *l = &t->out;
+    TSR_TRY(keep_rows(t, l, false, m, at, err));
+    float *row = l->row + at * l->width;
+    if (t->make) tsr_probabilities_make(row, m, l->width);
+    if (!t->check) return TSR_OK;
+    const char *name = l->file != NULL ? tsr_samples_name(l->file) : l->name;
+    return tsr_probabilities_check(row, m, l->width, t->rows_done, name, err);
+}
+
 /* Runs the model on the inputs set and keeps the rows; with_layers false: outputs only. */
 static enum tsr_status run_batch(struct tsr_transmitter *t, int64_t m, int64_t at, bool with_layers,
                                  struct tsr_error *err)
@@ -197,7 +223,7 @@ static enum tsr_status run_batch(struct tsr_transmitter *t, int64_t m, int64_t a
     if (t->opt.stop != NULL && t->opt.stop()) return tsr_fail(err, TSR_E_INTERRUPTED, "interrupted");
     size_t n = with_layers ? t->n_want : t->n_want - t->n_layers;
     if (t->g != NULL) TSR_TRY(tsr_session_run(t->session, t->want, n, err));
-    if (t->kind != TSR_KIND_NONE) TSR_TRY(keep_rows(t, &t->out, false, m, at, err));
+    if (t->kind != TSR_KIND_NONE) TSR_TRY(keep_outputs(t, m, at, err));
     for (size_t i = 0; with_layers && i < t->n_layers; i++)
         TSR_TRY(keep_rows(t, &t->layer[i], !t->opt.raw, m, at, err));
     t->rows_done += m;
@@ -396,13 +422,14 @@ static enum tsr_status run_views(struct tsr_transmitter *t, const struct tsr_ten
     return status;
 }
 
-/* A softmax over one number is 1 whatever the number: a single output is a value, unless it was called something else. */
+/* A softmax over one number is always 1: a single output is a value, unless it was called something else. */
 static enum tsr_status settle_kind(struct tsr_transmitter *t, struct tsr_error *err)
 {
     if (t->kind == TSR_KIND_NONE || t->out.width != 1) return TSR_OK;
     if (t->opt.kind == TSR_KIND_NONE) t->kind = TSR_KIND_REGRESSION;
     if (t->kind == TSR_KIND_ARGMAX && !tells_class(t))
-        return tsr_fail(err, TSR_E_MISMATCH, "the model gives one number a sample, which names no class; say --kind regression");
+        return tsr_fail(err, TSR_E_MISMATCH, "the model gives one number a sample, which names no class; "
+                        "say --kind regression");
     return TSR_OK;
 }
 

@@ -15,7 +15,7 @@ same values.tsr told.tsr
 expect 0 tessera-decode -v --steps 200 --lr 0.01 -m rx.onnx -r x.npy -o taught.onnx values.tsr
 sed -n 's/.*held-out loss \([0-9.]*\), before \([0-9.]*\).*/\1 \2/p' err | awk '{ exit !($1 < $2 / 4 && $2 > 0) }' || not_ok "nothing was learnt: $(cat err)"
 # a model that answers yes or no is compared as before, where that is said
-for k in logits; do
+for k in logits probabilities; do
     tessera-extract -m tx.onnx --mode b --views 0 --kind $k -o tx.tsr x.npy
     expect 0 tessera-drift tx.tsr tx.tsr
     expect 3 tessera-decode -m rx.onnx -r x.npy -o no.onnx tx.tsr
