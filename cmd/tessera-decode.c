@@ -185,6 +185,7 @@ static enum tsr_status teach(struct tsr_cli *cli, struct work *k, struct tsr_err
         if (report.refs_missing > 0)
             tsr_cli_warn(cli, "%u of the stream's %u samples are not among the references; the rest was used",
                          report.refs_missing, report.refs_missing + report.refs_used);
+        tsr_cli_warn_reach(cli, &report.reach);
         TSR_TRY(put_report(cli, &report, err));
     }
     if (tsr_cli_given(cli, "grid")) TSR_TRY(teach_on_grid(cli, k, &o, err));

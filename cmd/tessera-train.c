@@ -200,6 +200,7 @@ static enum tsr_status train(struct tsr_cli *cli, struct tsr_graph *g, struct ts
     status = tsr_train_labelled(g, &data, have_val ? &val : NULL, &o, &report, err);
     tsr_progress_end(&progress);
     if (status == TSR_OK) status = tsr_cli_put_model(cli, g, out, err);
+    if (status == TSR_OK) tsr_cli_warn_reach(cli, &report.reach);
     if (status == TSR_OK) status = report_training(cli, &report, err);
     if (status == TSR_OK) {
         status = tsr_sink_close(out, err);

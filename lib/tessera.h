@@ -100,6 +100,7 @@
 #include "train/loss.h"
 #include "train/params.h"
 #include "train/rate.h"
+#include "train/reach.h"
 #include "train/views.h"
 #include "transfer/encode.h"
 #include "transfer/ongrid.h"

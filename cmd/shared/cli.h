@@ -130,6 +130,8 @@ enum tsr_status tsr_cli_model(const struct tsr_cli *cli, const char *path, struc
                               struct tsr_error *err) TSR_MUST_USE;
 /* The warnings alone: "tessera-x: 'name': sentence". */
 void tsr_cli_warn_model(const struct tsr_cli *cli, const char *name, const struct tsr_graph *g);
+/* Says so where a trained model has weights that could not learn. */
+void tsr_cli_warn_reach(const struct tsr_cli *cli, const struct tsr_reach *reach);
 /* Writes a model into the product `out`, which tsr_cli_output opened and tsr_cli_finish is to end. Large
  * weights go into the file "OUTPUT.data" beside it where --external was given, or where one file cannot
  * hold them; such a model cannot go to standard output. */

@@ -40,6 +40,14 @@ void tsr_cli_warn_model(const struct tsr_cli *cli, const char *name, const struc
     for (size_t i = 0; i < g->n_warning; i++) tsr_cli_warn(cli, "'%s': %s", name, g->warning[i]);
 }
 
+void tsr_cli_warn_reach(const struct tsr_cli *cli, const struct tsr_reach *reach)
+{
+    if (!reach->narrow) return;
+    tsr_cli_warn(cli, "weights that are stored in 16 bits or fewer stay as they were, only %lld float32 parameters learn; take "
+                      "the float model and quantise it afterwards, with tessera-decode --grid or tessera-quantize",
+                 (long long)reach->trained);
+}
+
 enum tsr_status tsr_cli_model(const struct tsr_cli *cli, const char *path, struct tsr_graph **out, struct tsr_error *err)
 {
     TSR_TRY(tsr_onnx_load(path, out, err));

@@ -234,6 +234,7 @@ enum tsr_status tsr_train_labelled(struct tsr_graph *g, const struct tsr_labelle
     enum tsr_status status;
     t.want = tsr_graph_head(g, &head, NULL) == TSR_OK ? head.logits : tsr_graph_logits(g).value;
     *report = (struct tsr_train_report){.rows = 0};
+    TSR_GO(status, done, tsr_train_reach(g, &t.want, 1, &report->reach, err));
     TSR_GO(status, done, split(&t, options, err));
     TSR_GO(status, done, tsr_params_init(&ps, g, err));
     struct tsr_session_options so = {.pool = options->pool, .training = true, .seed = options->fit.seed};

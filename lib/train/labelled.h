@@ -5,6 +5,7 @@
 #define TSR_TRAIN_LABELLED_H
 
 #include "train/rate.h"
+#include "train/reach.h"
 #include "train/views.h"
 
 struct tsr_labelled {
@@ -38,10 +39,11 @@ struct tsr_train_report {
     struct tsr_rate_choice rate;
     struct tsr_fit_result fit;
     int64_t rows, held;
+    struct tsr_reach reach; /* what of the model could learn */
 };
 
 /* Trains the parameters of g in place. val may be NULL; its samples are of the data's type and
- * shape (else TSR_E_MISMATCH). */
+ * shape (else TSR_E_MISMATCH). TSR_E_UNSUPPORTED: no parameter can learn (see train/reach.h). */
 enum tsr_status tsr_train_labelled(struct tsr_graph *g, const struct tsr_labelled *data,
                                    const struct tsr_labelled *val, const struct tsr_train_options *options,
                                    struct tsr_train_report *report, struct tsr_error *err) TSR_MUST_USE;

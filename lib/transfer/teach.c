@@ -164,7 +164,7 @@ static struct tsr_fit_options fit_options(const struct teacher *t)
 }
 
 static enum tsr_status prepare(struct teacher *t, const struct tsr_tensor *refs, const struct tsr_key *key,
-                               struct tsr_error *err)
+                               struct tsr_reach *reach, struct tsr_error *err)
 {
     const struct tsr_tokens *k = t->tokens;
     if (t->g->n_input != 1)
@@ -184,6 +184,7 @@ static enum tsr_status prepare(struct teacher *t, const struct tsr_tensor *refs,
     size_t n = 0;
     if (t->opt->outputs) t->want[n++] = t->has_head ? t->head.logits : tsr_graph_logits(t->g).value;
     if (t->opt->hub) t->want[n++] = t->head.features;
+    TSR_TRY(tsr_train_reach(t->g, t->want, n, reach, err));
     /* Views without hub tokens teach nothing where only those are learnt. */
     bool views = t->opt->outputs || k->hub_rows == k->rows;
     TSR_TRY(tsr_lesson_init(&t->lesson, k, refs, key, 0.1, views, t->opt->seed, err));
@@ -226,7 +227,7 @@ enum tsr_status tsr_teach(struct tsr_graph *g, const struct tsr_tokens *tokens, 
     *report = (struct tsr_teach_report){.before = NAN, .after = NAN};
     struct teacher t = {.g = g, .tokens = tokens, .opt = options};
     enum tsr_status status;
-    TSR_GO(status, done, prepare(&t, refs, key, err));
+    TSR_GO(status, done, prepare(&t, refs, key, &report->reach, err));
     report->refs_used = t.lesson.refs_used;
     report->refs_missing = tokens->refs - t.lesson.refs_used;
     report->rows = t.lesson.n;

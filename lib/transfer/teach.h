@@ -11,6 +11,7 @@
 
 #include "graph/head.h"
 #include "train/rate.h"
+#include "train/reach.h"
 #include "transfer/tokens.h"
 
 struct tsr_teach_options {
@@ -40,6 +41,7 @@ struct tsr_teach_report {
     double before, after; /* held-out loss of the receiver as it came, and as it leaves */
     int64_t steps;
     bool head_refitted;
+    struct tsr_reach reach; /* what of the receiver could learn */
 };
 
 /* budget "quick" or "quality". */
@@ -49,7 +51,8 @@ struct tsr_teach_options tsr_teach_defaults(bool quality);
  * any order, of the type and shape that the transmitter had them in (they are converted and reshaped
  * to the receiver's), key[m] their keys. Where the tokens name
  * samples that are missing here, what remains is used.
- * TSR_E_MISMATCH: no sample in common, wrong number of classes or only one; others as tsr_fit. */
+ * TSR_E_MISMATCH: no sample in common, wrong number of classes or only one; TSR_E_UNSUPPORTED:
+ * no parameter that can learn (see train/reach.h); others as tsr_fit. */
 enum tsr_status tsr_teach(struct tsr_graph *g, const struct tsr_tokens *tokens, const struct tsr_tensor *refs,
                           const struct tsr_key *key, const struct tsr_teach_options *options,
                           struct tsr_teach_report *report, struct tsr_error *err) TSR_MUST_USE;
