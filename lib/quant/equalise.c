@@ -17,7 +17,7 @@ struct side {
 static bool has_weights(const struct tsr_graph *g, const struct tsr_node *node)
 {
     const struct tsr_value *w = node->in[1] >= 0 ? &g->value[node->in[1]] : NULL;
-    return w != NULL && w->is_init && !w->is_input && w->init.dtype == TSR_F32 && w->init.shape.rank >= 2;
+    return w != NULL && w->is_init && w->init.dtype == TSR_F32 && w->init.shape.rank >= 2;
 }
 
 /* Output channels of a layer whose bias, where it has one, is a known row. */
@@ -35,7 +35,7 @@ static bool outputs(struct tsr_graph *g, const struct tsr_node *node, struct sid
     *bias = NULL;
     if (node->n_in < 3 || node->in[2] < 0) return true;
     struct tsr_value *b = &g->value[node->in[2]];
-    if (!b->is_init || b->is_input || b->init.dtype != TSR_F32 || b->init.shape.rank != 1 || b->init.shape.dim[0] != n) return false;
+    if (!b->is_init || b->init.dtype != TSR_F32 || b->init.shape.rank != 1 || b->init.shape.dim[0] != n) return false;
     *bias = b->init.data;
     return true;
 }

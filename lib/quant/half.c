@@ -65,7 +65,7 @@ static enum tsr_status bring(struct narrower *h, int32_t v, bool keep)
     char name[NAME];
     struct tsr_tensor t;
     if (!from->is_init) return TSR_OK;
-    bool whole = from->init.dtype != TSR_F32 || keep || from->is_input || (h->type == TSR_BF16 && tsr_tensor_count(&from->init) < SMALL);
+    bool whole = from->init.dtype != TSR_F32 || keep || (h->type == TSR_BF16 && tsr_tensor_count(&from->init) < SMALL);
     int32_t have = tsr_graph_find(h->to, from->name);
     if (whole) {
         if (have >= 0 && h->to->value[have].is_init) return TSR_OK;

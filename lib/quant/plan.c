@@ -23,7 +23,7 @@ static const char *const stored_ops[] = {"LSTM", "GRU", "RNN", "ConvTranspose", 
 /* A matrix or kernel of float32 that is known before any run; else NULL. */
 static const struct tsr_tensor *weight_of(const struct tsr_graph *g, int32_t v)
 {
-    if (v < 0 || !g->value[v].is_init || g->value[v].is_input) return NULL;
+    if (v < 0 || !g->value[v].is_init) return NULL;
     const struct tsr_tensor *t = &g->value[v].init;
     return t->dtype == TSR_F32 && t->shape.rank >= 2 && tsr_tensor_count(t) > 0 ? t : NULL;
 }

@@ -1,6 +1,7 @@
 #include "quant/prepare.h"
 
 #include "base/mem.h"
+#include "graph/copy.h"
 #include "graph/fuse.h"
 #include "model/upgrade.h"
 
@@ -52,15 +53,19 @@ static enum tsr_status simplify(struct tsr_graph *g, struct tsr_error *err)
 
 enum tsr_status tsr_quant_prepare(const struct tsr_graph *g, int64_t opset, struct tsr_graph **out, struct tsr_error *err)
 {
-    struct tsr_graph *folded = NULL;
+    struct tsr_graph *own, *folded = NULL;
     *out = NULL;
     for (size_t i = 0; i < g->n_node; i++)
         if (strcmp(g->node[i].op_type, "QuantizeLinear") == 0 || strcmp(g->node[i].op_type, "DequantizeLinear") == 0 ||
             strncmp(g->node[i].op_type, "QLinear", 7) == 0 || strcmp(g->node[i].op_type, "MatMulNBits") == 0)
             return tsr_fail(err, TSR_E_UNSUPPORTED, "the model is quantised already: node '%s' is a %s; give the float model",
                             g->node[i].name, g->node[i].op_type);
-    TSR_TRY(tsr_graph_fuse(g, NULL, 0, TSR_FUSE_EXPORT, &folded, err));
-    enum tsr_status status = simplify(folded, err);
+    TSR_TRY(tsr_graph_copy(g, &own, err));
+    for (size_t v = 0; v < own->n_value; v++)
+        if (own->value[v].is_init) own->value[v].is_input = false; /* weights, in files of IR version 3: nobody replaces them */
+    enum tsr_status status = tsr_graph_fuse(own, NULL, 0, TSR_FUSE_EXPORT, &folded, err);
+    tsr_graph_free(own);
+    if (status == TSR_OK) status = simplify(folded, err);
     if (status == TSR_OK) status = tsr_graph_upgrade(folded, opset, err);
     if (status == TSR_OK) *out = folded;
     else tsr_graph_free(folded);

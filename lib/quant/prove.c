@@ -34,7 +34,7 @@ static const struct tsr_tensor *constant(const struct tsr_graph *g, const struct
 {
     const int32_t v = k < node->n_in ? node->in[k] : -1;
     if (v < 0) return NULL;
-    if (g->value[v].is_init) return g->value[v].is_input ? NULL : &g->value[v].init;
+    if (g->value[v].is_init) return &g->value[v].init;
     const struct tsr_node *from = maker(g, v);
     const struct tsr_attr *a = from != NULL && is(from, "Constant") ? tsr_node_attr(from, "value") : NULL;
     return a != NULL && a->type == TSR_ATTR_TENSOR && a->t.data != NULL ? &a->t : NULL;

@@ -43,7 +43,7 @@ struct tsr_proof {
     size_t failed;
 };
 
-/* Layers are QLinearConv, QLinearMatMul, ConvInteger and MatMulInteger with constant weights, and Conv, Gemm and
+/* An input that has a default counts as that constant. Layers are QLinearConv, QLinearMatMul, ConvInteger and MatMulInteger with constant weights, and Conv, Gemm and
  * MatMul between DequantizeLinear of 8-bit (or unblocked 4-bit) integers. The graph must outlive the proof. Release
  * with tsr_proof_release. */
 enum tsr_status tsr_prove(const struct tsr_graph *g, struct tsr_proof *p, struct tsr_error *err) TSR_MUST_USE;

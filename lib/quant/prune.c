@@ -27,7 +27,7 @@ enum tsr_status tsr_prune_parse(const char *text, struct tsr_prune *p, struct ts
 static int summed_axis(const struct tsr_graph *g, const struct tsr_node *node, int k)
 {
     const struct tsr_value *v = node->in[k] < 0 ? NULL : &g->value[node->in[k]];
-    if (v == NULL || !v->is_init || v->is_input || v->init.dtype != TSR_F32 || v->init.shape.rank < 2) return -1;
+    if (v == NULL || !v->is_init || v->init.dtype != TSR_F32 || v->init.shape.rank < 2) return -1;
     if (tsr_node_is(node, "Conv") || tsr_node_is(node, "Gemm") || tsr_node_is(node, "MatMul")) {
         if (k != 1) return -1;
         if (tsr_node_is(node, "Conv")) return 1;

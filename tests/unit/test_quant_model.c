@@ -134,6 +134,32 @@ static double run_difference(const struct tsr_graph *a, const struct tsr_graph *
     return worst;
 }
 
+/* Files of IR version 3 list their weights among the inputs, as defaults. */
+START_TEST(weights_listed_as_inputs)
+{
+    for (size_t i = 0; i < sizeof families / sizeof *families; i++)
+        for (int grid = TSR_GRID_F16; grid <= TSR_GRID_W4A4; grid++) {
+            struct tsr_graph *g = zoo(families[i]), *plain, *made;
+            struct tsr_quantise_options o = tsr_quantise_defaults((enum tsr_grid)grid);
+            struct tsr_quantise_report was, is;
+            o.rounding = TSR_ROUND_NEAREST;
+            o.prune.n = 2, o.prune.m = 4;
+            OK(quantise(g, &o, 12, &plain, &was));
+            for (size_t v = 0; v < g->n_value; v++) g->value[v].is_input = g->value[v].is_input || g->value[v].is_init;
+            OK(quantise(g, &o, 12, &made, &is));
+            ck_assert_int_eq(is.quantised, was.quantised);
+            ck_assert_int_eq(is.left, was.left);
+            ck_assert_int_eq(is.zeros, was.zeros);
+            ck_assert(made->n_input == plain->n_input);
+            for (size_t v = 0; v < made->n_value; v++) ck_assert(!made->value[v].is_init || !made->value[v].is_input);
+            ck_assert(run_difference(plain, made, 8) == 0);
+            tsr_graph_free(plain);
+            tsr_graph_free(made);
+            tsr_graph_free(g);
+        }
+}
+END_TEST
+
 START_TEST(half_precision)
 {
     for (size_t i = 0; i < sizeof families / sizeof *families; i++)
@@ -364,6 +390,7 @@ int main(void)
     TCase *c = tcase_create("all");
     tcase_set_timeout(c, 300);
     tcase_add_test(c, int8);
+    tcase_add_test(c, weights_listed_as_inputs);
     tcase_add_test(c, four_bits);
     tcase_add_test(c, half_precision);
     tcase_add_test(c, the_same_with_any_number_of_threads);
