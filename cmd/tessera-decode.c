@@ -174,7 +174,9 @@ static enum tsr_status teach(struct tsr_cli *cli, struct work *k, struct tsr_err
     struct tsr_teach_options o;
     struct tsr_teach_report report;
     struct tsr_progress progress;
+    int64_t fixed;
     TSR_TRY(settings(cli, &k->tokens, &o, err));
+    TSR_TRY(tsr_anybatch_begin(k->g, &fixed, err));
     o.progress = tsr_progress_step;
     if (!set.grid_only) {
         tsr_progress_begin(&progress, cli, "teaching", "steps", o.steps);
@@ -189,8 +191,8 @@ static enum tsr_status teach(struct tsr_cli *cli, struct work *k, struct tsr_err
         TSR_TRY(put_report(cli, &report, err));
     }
     if (tsr_cli_given(cli, "grid")) TSR_TRY(teach_on_grid(cli, k, &o, err));
-    TSR_TRY(tsr_cli_put_model(cli, k->g, k->out, err));
-    return TSR_OK;
+    tsr_anybatch_end(k->g, fixed);
+    return tsr_cli_put_model(cli, k->g, k->out, err);
 }
 
 static enum tsr_status report_stitch(struct tsr_cli *cli, const struct work *k, const struct tsr_stitch_report *r,

@@ -186,11 +186,12 @@ static enum tsr_status train(struct tsr_cli *cli, struct tsr_graph *g, struct ts
     struct tsr_sink *out = NULL;
     struct tsr_progress progress;
     int32_t value;
-    int64_t width;
+    int64_t width, fixed;
     bool have_val = set.val_x != NULL || set.val_y != NULL;
     enum tsr_status status;
     TSR_TRY(settings(cli, &o, err));
     TSR_TRY(output_width(g, &value, &width, err));
+    TSR_TRY(tsr_anybatch_begin(g, &fixed, err));
     TSR_GO(status, done, load_set(cli, g, set.x, set.y, width, &data, err));
     if (have_val) TSR_GO(status, done, load_set(cli, g, set.val_x, set.val_y, width, &val, err));
     TSR_GO(status, done, tsr_cli_output(cli, TSR_BINARY, &out, err));
@@ -199,6 +200,7 @@ static enum tsr_status train(struct tsr_cli *cli, struct tsr_graph *g, struct ts
     o.fit.progress_arg = &progress;
     status = tsr_train_labelled(g, &data, have_val ? &val : NULL, &o, &report, err);
     tsr_progress_end(&progress);
+    tsr_anybatch_end(g, fixed);
     if (status == TSR_OK) status = tsr_cli_put_model(cli, g, out, err);
     if (status == TSR_OK) tsr_cli_warn_reach(cli, &report.reach);
     if (status == TSR_OK) status = report_training(cli, &report, err);

@@ -21,6 +21,7 @@
 #include "drift/report.h"
 #include "drift/target.h"
 #include "graph/adapt.h"
+#include "graph/anybatch.h"
 #include "graph/batch.h"
 #include "graph/copy.h"
 #include "graph/fuse.h"

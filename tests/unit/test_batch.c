@@ -1,6 +1,7 @@
 /* How many samples run at once, and models that take a fixed number of them. */
 #include "iotest.h"
 
+#include <math.h>
 #include <string.h>
 
 static struct tsr_graph *model(const char *text)
@@ -103,8 +104,105 @@ START_TEST(filled_up_within)
 }
 END_TEST
 
+/* x[4, 2, 3] -> Reshape by `shape`, an initialiser or a Constant -> MatMul with w[width, 2]: y. */
+static struct tsr_graph *reshaped(const int64_t *shape, int64_t rank, int64_t width, bool node)
+{
+    static const int64_t in[] = {4, 2, 3}, out[] = {4, 2};
+    struct tsr_graph *g;
+    struct tsr_tensor s, w;
+    OK(tsr_graph_new(&g, &err));
+    g->ir_version = 8;
+    OK(tsr_graph_opset(g, "", 17, &err));
+    OK(tsr_graph_add_input(g, "x", TSR_F32, 3, in, NULL, &err));
+    OK(tsr_tensor_zeros(&s, TSR_I64, 1, &rank, &err));
+    memcpy(s.data, shape, (size_t)rank * sizeof *shape);
+    if (node) {
+        OK(tsr_graph_add_node(g, "Constant", "", NULL, 0, NULL, 1, (const char *[]){"s"}, &err));
+        OK(tsr_graph_attr_tensor(g, "value", &s, &err));
+    } else {
+        OK(tsr_graph_add_init(g, "s", &s, &err));
+    }
+    OK(tsr_tensor_zeros(&w, TSR_F32, 2, (const int64_t[]){width, 2}, &err));
+    for (int64_t i = 0; i < 2 * width; i++) ((float *)w.data)[i] = 0.25f * (float)(i % 5) - 0.4f;
+    OK(tsr_graph_add_init(g, "w", &w, &err));
+    OK(tsr_graph_add_node(g, "Reshape", "", NULL, 2, (const char *[]){"x", "s"}, 1, (const char *[]){"f"}, &err));
+    OK(tsr_graph_add_node(g, "MatMul", "", NULL, 2, (const char *[]){"f", "w"}, 1, (const char *[]){"y"}, &err));
+    OK(tsr_graph_add_output(g, "y", TSR_F32, 2, out, NULL, &err));
+    OK(tsr_graph_finish(g, &err));
+    return g;
+}
+
+/* What is declared, and what Reshape was given, follow any batch and are declared again. */
+START_TEST(freed)
+{
+    static const struct {
+        int64_t shape[3], rank, width;
+        bool node;
+    } cases[] = {{{4, 6}, 2, 6, false}, {{4, 6}, 2, 6, true}, {{4, -1}, 2, 6, false}, {{4, -1}, 2, 6, true}, {{-1, 6}, 2, 6, false}, {{0, -1}, 2, 6, true}};
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        struct tsr_graph *g = reshaped(cases[i].shape, cases[i].rank, cases[i].width, cases[i].node);
+        struct tsr_tensor x;
+        float want[8 * 2], answer[8 * 2];
+        int64_t fixed;
+        samples(g, 8, &x);
+        OK(tsr_predict(g, g->output[0], &x, 2, NULL, want, &err)); /* four at a time */
+        OK(tsr_anybatch_begin(g, &fixed, &err));
+        ck_assert_int_eq(fixed, 4);
+        ck_assert_int_eq(tsr_batch_fixed(g), 0);
+        ck_assert_int_eq(g->value[g->output[0]].shape.dim[0], -1);
+        for (int k = 0; k < 2; k++) {
+            OK(tsr_predict(g, g->output[0], &x, 2, NULL, answer, &err));
+            for (int j = 0; j < 16; j++) ck_assert(fabsf(want[j] - answer[j]) < 1e-5f);
+            tsr_anybatch_end(g, fixed);
+            ck_assert_int_eq(tsr_batch_fixed(g), 4);
+            ck_assert_int_eq(g->value[g->output[0]].shape.dim[0], 4);
+        }
+        tsr_tensor_release(&x);
+        tsr_graph_free(g);
+    }
+}
+END_TEST
+
+/* A batch that goes into the features, or a model that has none, stays; a graph that was refused is as it was. */
+START_TEST(not_freed)
+{
+    struct tsr_graph *g = reshaped((const int64_t[]){2, 12}, 2, 12, false); /* samples meet */
+    int64_t fixed;
+    g->value[g->output[0]].shape.dim[0] = 2;
+    FAILS(TSR_E_UNSUPPORTED, "dynamic_axes={'x': {0: 'n'}}", tsr_anybatch_begin(g, &fixed, &err));
+    g->value[g->output[0]].shape.dim[0] = 4;
+    FAILS(TSR_E_UNSUPPORTED, "exactly 4 samples", tsr_anybatch_begin(g, &fixed, &err));
+    ck_assert_int_eq(fixed, 0);
+    ck_assert_int_eq(tsr_batch_fixed(g), 4);
+    ck_assert_int_eq(((const int64_t *)g->value[tsr_graph_find(g, "s")].init.data)[0], 2);
+    tsr_graph_free(g);
+    g = model("mlp width=8 depth=1 input=6 classes=3");
+    OK(tsr_anybatch_begin(g, &fixed, &err));
+    ck_assert_int_eq(fixed, 0);
+    tsr_graph_free(g);
+}
+END_TEST
+
+START_TEST(freed_short_of_memory)
+{
+    struct tsr_graph *g = reshaped((const int64_t[]){4, 6}, 2, 6, true);
+    struct tsr_error err;
+    int64_t fixed;
+    for (long n = 1;; n++) {
+        tsr_mem_fail_after(n);
+        enum tsr_status s = tsr_anybatch_begin(g, &fixed, &err);
+        tsr_mem_fail_after(0);
+        if (s == TSR_OK) break;
+        ck_assert_msg(s == TSR_E_NOMEM, "%s: %s", tsr_status_name(s), err.message);
+        ck_assert_int_eq(tsr_batch_fixed(g), 4);
+        ck_assert(n < 20000);
+    }
+    tsr_graph_free(g);
+}
+END_TEST
+
 int main(void)
 {
-    const TTest *const tests[] = {by_memory, fixed_batch, filled_up_within};
+    const TTest *const tests[] = {by_memory, fixed_batch, filled_up_within, freed, not_freed, freed_short_of_memory};
     return run_tests("batch", tests, sizeof tests / sizeof *tests);
 }
