@@ -37,6 +37,8 @@ static enum tsr_status encode(struct tsr_source *in, struct tsr_sink *out,
 static enum tsr_status put_report(struct tsr_cli *cli, const struct tsr_encode_report *r, struct tsr_error *err)
 {
     struct tsr_json *line;
+    if (r->given > 0)
+        tsr_cli_warn(cli, "%zu layer%s had tokens already, which stay as they are", r->given, r->given == 1 ? "" : "s");
     tsr_cli_note(cli, "%zu layers, %lld anchors, round-trip error %.4f", r->layers, (long long)r->anchors, r->error);
     TSR_TRY(tsr_json_object(&line, err));
     enum tsr_status status = tsr_json_set_string(line, "schema", "tessera-encode.result/1", err);

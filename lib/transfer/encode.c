@@ -14,6 +14,7 @@
 
 struct layer {
     char *name;
+    bool given; /* with tokens and basis in the stream already: no encoder */
     struct tsr_hub_encoder e;
 };
 
@@ -72,6 +73,39 @@ static enum tsr_status put_basis(struct encoder *e, const struct layer *l, struc
     return status;
 }
 
+static struct layer *find_layer(struct encoder *e, const char *name)
+{
+    for (size_t i = 0; i < e->n_layers; i++)
+        if (strcmp(e->layer[i].name, name != NULL ? name : "") == 0) return &e->layer[i];
+    return NULL;
+}
+
+static enum tsr_status new_layer(struct encoder *e, const char *name, struct layer **out, struct tsr_error *err)
+{
+    if (e->n_layers == MAX_LAYERS) return tsr_fail(err, TSR_E_LIMIT, "the stream has more than %d layers", MAX_LAYERS);
+    struct layer *l = &e->layer[e->n_layers];
+    *l = (struct layer){.name = tsr_strdup(name != NULL ? name : "")};
+    if (l->name == NULL) return tsr_nomem(err, 64);
+    e->n_layers++;
+    *out = l;
+    return TSR_OK;
+}
+
+/* A layer has one basis: what comes with one keeps it. */
+static enum tsr_status take_basis(struct encoder *e, const struct tsr_record *rec, struct tsr_error *err)
+{
+    struct tsr_basis b;
+    struct layer *l = NULL;
+    TSR_TRY(tsr_basis_parse(rec, &b, err));
+    if (find_layer(e, b.layer) != NULL)
+        return tsr_fail(err, TSR_E_CORRUPT, "the stream has a second basis for layer '%s', or one after its activations",
+                        b.layer != NULL ? b.layer : "");
+    TSR_TRY(new_layer(e, b.layer, &l, err));
+    l->given = true;
+    e->report->given++;
+    return tsr_stream_copy(e->s, e->w, err);
+}
+
 /* Calibrates on the first block's activations of a layer. */
 static enum tsr_status add_layer(struct encoder *e, const struct tsr_rows *r, const float *x, struct layer **out,
                                  struct tsr_error *err)
@@ -79,17 +113,14 @@ static enum tsr_status add_layer(struct encoder *e, const struct tsr_rows *r, co
     if (!e->have_keys || r->block != 0 || r->views || (size_t)r->count != e->keys.count)
         return tsr_fail(err, TSR_E_CORRUPT, "the activations of layer '%s' do not start with the first block's samples",
                         r->layer != NULL ? r->layer : "");
-    if (e->n_layers == MAX_LAYERS) return tsr_fail(err, TSR_E_LIMIT, "the stream has more than %d layers", MAX_LAYERS);
-    struct layer *l = &e->layer[e->n_layers];
+    struct layer *l = NULL;
+    TSR_TRY(new_layer(e, r->layer, &l, err));
     int64_t n = r->count < e->opt->anchors ? r->count : e->opt->anchors;
     enum tsr_status status = tsr_hub_calibrate(&l->e, x, n, (int64_t)r->set.cols, e->opt->rank, err);
     if (status != TSR_OK) {
         tsr_error_prefix(err, "layer '%s'", r->layer != NULL ? r->layer : "");
         return status;
     }
-    l->name = tsr_strdup(r->layer != NULL ? r->layer : "");
-    e->n_layers++;
-    if (l->name == NULL) return tsr_nomem(err, 64);
     *out = l;
     e->report->layers++;
     e->report->anchors = n;
@@ -98,14 +129,9 @@ static enum tsr_status add_layer(struct encoder *e, const struct tsr_rows *r, co
 
 static enum tsr_status encode_rows(struct encoder *e, const struct tsr_rows *r, const float *x, struct tsr_error *err)
 {
-    struct layer *l = NULL;
-    bool fresh = false;
-    for (size_t i = 0; i < e->n_layers; i++)
-        if (strcmp(e->layer[i].name, r->layer != NULL ? r->layer : "") == 0) l = &e->layer[i];
-    if (l == NULL) {
-        TSR_TRY(add_layer(e, r, x, &l, err));
-        fresh = true;
-    }
+    struct layer *l = find_layer(e, r->layer);
+    const bool fresh = l == NULL;
+    if (fresh) TSR_TRY(add_layer(e, r, x, &l, err));
     if ((int64_t)r->set.cols != l->e.d)
         return tsr_fail(err, TSR_E_CORRUPT, "layer '%s' changes its width from %lld to %zu", l->name,
                         (long long)l->e.d, r->set.cols);
@@ -128,10 +154,14 @@ static enum tsr_status take_activations(struct encoder *e, const struct tsr_reco
 {
     struct tsr_rows r;
     float *x;
+    enum tsr_status status = TSR_OK;
     TSR_TRY(tsr_rows_parse(rec, &r, err));
-    TSR_TRY(tsr_rows_get(e->s, &r, &x, err));
-    enum tsr_status status = encode_rows(e, &r, x, err);
-    tsr_free(x);
+    const struct layer *l = find_layer(e, r.layer);
+    if (l == NULL || !l->given) {
+        TSR_TRY(tsr_rows_get(e->s, &r, &x, err));
+        status = encode_rows(e, &r, x, err);
+        tsr_free(x);
+    }
     if (status == TSR_OK && e->opt->keep_activations) status = tsr_stream_copy(e->s, e->w, err);
     return status;
 }
@@ -141,6 +171,7 @@ static enum tsr_status take_record(struct encoder *e, const struct tsr_record *r
     switch (rec->type) {
     case TSR_HEAD: forget_segment(e); return tsr_stream_head_derive(e->w, rec, e->opt->producer, err);
     case TSR_ENDS: return tsr_writer_finish(e->w, err);
+    case TSR_BASE: return take_basis(e, rec, err);
     case TSR_ACTS: return take_activations(e, rec, err);
     case TSR_KEYS:
         if (!e->have_keys) TSR_TRY(tsr_keys_get(e->s, rec, &e->keys, err));

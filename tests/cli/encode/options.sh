@@ -31,6 +31,18 @@ tessera-inspect --export features -o a.npy acts.tsr
 tessera-inspect --export features -o b.npy kept.tsr
 same a.npy b.npy
 expect 2 tessera-inspect --export features -o c.npy tokens.tsr
+# encoded a second time, tokens stay as they are
+expect 0 tessera-encode -o again.tsr kept.tsr
+says err "1 layer had tokens already"
+expect 0 tessera-inspect --check again.tsr
+learn --mode a -r "$refs" -o again.onnx again.tsr
+same again.onnx one.onnx
+expect 2 tessera-inspect --export features -o c.npy again.tsr
+expect 0 tessera-encode --rank 4 --keep-activations -q -o again.tsr kept.tsr
+test ! -s err || not_ok "--quiet speaks"
+expect 0 tessera-inspect --check again.tsr
+tessera-inspect --export features -o c.npy again.tsr
+same c.npy a.npy
 tessera-extract -m teacher.onnx --views 0 --mode b "$refs" > outputs.tsr
 expect 0 tessera-encode -o passed.tsr outputs.tsr
 tessera-inspect --export outputs -o b.npy outputs.tsr
