@@ -58,6 +58,13 @@ static const char *base_name(const char *path)
     return slash != NULL ? slash + 1 : path;
 }
 
+static bool has_layer(const struct tsr_transmit_options *o, const char *name)
+{
+    for (size_t i = 0; i < o->n_layers; i++)
+        if (strcmp(o->layer[i], name) == 0) return true;
+    return false;
+}
+
 static enum tsr_status settings(struct tsr_cli *cli, struct tsr_transmit_options *o, struct tsr_error *err)
 {
     *o = (struct tsr_transmit_options){
@@ -87,7 +94,8 @@ static enum tsr_status settings(struct tsr_cli *cli, struct tsr_transmit_options
         return TSR_OK;
     }
     if (set.layers.n > TSR_MAX_LAYERS) return tsr_fail(err, TSR_E_USAGE, "more than %d layers", TSR_MAX_LAYERS);
-    for (size_t i = 0; i < set.layers.n; i++) o->layer[o->n_layers++] = set.layers.item[i];
+    for (size_t i = 0; i < set.layers.n; i++)
+        if (!has_layer(o, set.layers.item[i])) o->layer[o->n_layers++] = set.layers.item[i];
     if (o->n_layers == 0) o->layer[o->n_layers++] = "";
     return TSR_OK;
 }
@@ -125,6 +133,7 @@ static enum tsr_status open_foreign(struct tsr_transmit_options *o, struct tsr_e
         if (n == 0 || n >= sizeof name[0] || i >= TSR_MAX_LAYERS)
             return tsr_fail(err, TSR_E_USAGE, "--activations wants NAME=FILE, not '%s'", arg);
         memcpy(name[i], arg, n);
+        if (has_layer(o, name[i])) return tsr_fail(err, TSR_E_USAGE, "--activations has '%s' twice", name[i]);
         TSR_TRY(tsr_samples_open(eq + 1, NULL, TSR_F32, &o->foreign_layer[i], err));
         o->layer[o->n_layers++] = name[i];
     }

@@ -33,6 +33,8 @@ export_of features flat.tsr inner-all.npy
 tessera-extract -m teacher.onnx --views 0 --mode a "$refs" | tessera-inspect --export features -o inner.npy
 expect 0 tessera-extract --outputs answers.npy --activations inner=inner.npy --views 3 -o both.tsr "$refs"
 expect 0 tessera-extract --outputs answers.npy --activations inner=inner-all.npy --views 3 --view-activations -o all.tsr "$refs"
+expect 2 tessera-extract --activations a=inner.npy --activations a=inner.npy -o no.tsr "$refs"
+says err "has 'a' twice"
 expect 0 tessera-extract --activations a=inner.npy --activations b=inner.npy -o two.tsr "$refs"
 for f in both all two; do
     expect 0 tessera-encode -o $f-tokens.tsr $f.tsr
@@ -98,3 +100,7 @@ expect 0 tessera-extract --outputs answers.npy --views auto -o foreign.tsr refs.
 tessera-extract -m small.onnx --mode b refs.csv > own.tsr
 for f in own foreign; do tessera-inspect --export outputs --rows view -o $f.npy $f.tsr; done
 same own.npy foreign.npy
+# a layer that is asked for twice is there once
+tessera-extract -m teacher.onnx --views 0 -l features -l features "$refs" > twice.tsr
+tessera-extract -m teacher.onnx --views 0 -l features "$refs" > once.tsr
+same twice.tsr once.tsr
