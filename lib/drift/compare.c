@@ -3,12 +3,12 @@
 #include "base/mem.h"
 #include "drift/pending.h"
 
-#include <stdio.h>
 #include <string.h>
 
-/* Slot 0 is the outputs, slot 1 + i layer i. */
+/* Slot 0 is the outputs, slot 1 + i layer i: one of the same name on both sides, or a pair. */
 struct slot {
     bool seen, absent; /* the side has it; it has read a block without it */
+    bool pair;         /* of the reference's side: two names */
 };
 
 struct meeting { /* of the reference and one candidate in one slot */
@@ -22,6 +22,7 @@ struct run {
     struct tsr_side *side;  /* [1 + n]: the reference first */
     struct slot *slot;      /* [side][slots of room] */
     struct meeting *meet;   /* [candidate][slots of room] */
+    size_t *pair;           /* [pairs]: their slots; 0: neither layer has come yet */
     size_t n, slots, room;
     size_t waiting;         /* bytes of batches that somebody waits for */
 };
@@ -31,15 +32,12 @@ static struct meeting *meeting_of(struct run *r, size_t c, size_t slot) { return
 
 /* ---- names ---- */
 
-/* The reference's name for a layer of a candidate. */
-static bool paired(const struct run *r, const char *layer, char *buf, size_t size)
+/* Is that the name of the pair's layer on this side? */
+static bool names(const char *pair, size_t side, const char *layer)
 {
-    for (size_t i = 0; i < r->opt->n_pairs; i++) {
-        const char *eq = strchr(r->opt->pair[i], '=');
-        if (strcmp(eq + 1, layer) != 0) continue;
-        return (size_t)snprintf(buf, size, "%.*s", (int)(eq - r->opt->pair[i]), r->opt->pair[i]) < size;
-    }
-    return false;
+    const char *eq = strchr(pair, '=');
+    if (side > 0) return strcmp(eq + 1, layer) == 0;
+    return strncmp(pair, layer, (size_t)(eq - pair)) == 0 && layer[eq - pair] == '\0';
 }
 
 /* More room for slots: the tables are laid out anew. */
@@ -63,24 +61,37 @@ static enum tsr_status widen(struct run *r, struct tsr_error *err)
     return TSR_OK;
 }
 
-static enum tsr_status find_slot(struct run *r, size_t side, const char *layer, size_t *out, struct tsr_error *err)
+static enum tsr_status new_slot(struct run *r, const char *name, size_t *out, struct tsr_error *err)
 {
-    char name[512];
-    *out = 0;
-    if (layer == NULL) return TSR_OK;
-    if (side > 0 && paired(r, layer, name, sizeof name)) layer = name;
-    for (size_t i = 0; i < r->d->n_layers; i++)
-        if (strcmp(r->d->layer[i], layer) == 0) {
-            *out = 1 + i;
-            return TSR_OK;
-        }
     if (r->slots == r->room) TSR_TRY(widen(r, err));
     TSR_TRY(tsr_grow(&r->d->layer, &r->d->cap_layer, r->d->n_layers + 1, sizeof *r->d->layer, err));
-    char *copy = tsr_strdup(layer);
-    if (copy == NULL) return tsr_nomem(err, strlen(layer) + 1);
+    char *copy = tsr_strdup(name);
+    if (copy == NULL) return tsr_nomem(err, strlen(name) + 1);
     r->d->layer[r->d->n_layers++] = copy;
     *out = r->slots++;
     for (size_t s = 0; s <= r->n; s++) slot_of(r, s, *out)->absent = r->side[s].blocks > 1 || r->side[s].ended;
+    return TSR_OK;
+}
+
+static enum tsr_status find_slot(struct run *r, const char *layer, size_t *out, struct tsr_error *err)
+{
+    *out = 0;
+    if (layer == NULL) return TSR_OK;
+    for (size_t i = 0; i < r->d->n_layers; i++)
+        if (!slot_of(r, 0, 1 + i)->pair && strcmp(r->d->layer[i], layer) == 0) {
+            *out = 1 + i;
+            return TSR_OK;
+        }
+    return new_slot(r, layer, out, err);
+}
+
+static enum tsr_status find_pair_slot(struct run *r, size_t pair, size_t *out, struct tsr_error *err)
+{
+    if (r->pair[pair] == 0) {
+        TSR_TRY(new_slot(r, r->opt->pair[pair], &r->pair[pair], err));
+        slot_of(r, 0, r->pair[pair])->pair = true;
+    }
+    *out = r->pair[pair];
     return TSR_OK;
 }
 
@@ -151,18 +162,29 @@ static enum tsr_status too_many(struct run *r, struct tsr_error *err)
                     "orders, or are of different reference sets", r->opt->memory >> 20);
 }
 
-/* A batch of this side: for one candidate, or for all where it is the reference's. */
-static enum tsr_status take(struct run *r, size_t side, struct tsr_batch *b, struct tsr_error *err)
+static enum tsr_status take_in(struct run *r, size_t side, size_t slot, struct tsr_batch *b, struct tsr_error *err)
 {
-    size_t slot;
-    TSR_TRY(find_slot(r, side, b->layer, &slot, err));
     slot_of(r, side, slot)->seen = true;
-    struct tsr_drift_stream *facts = side == 0 ? &r->d->ref : &r->d->candidate[side - 1].stream;
-    if (facts->dtype == TSR_NONE || slot == 0) facts->dtype = b->dtype;
     for (size_t c = 0; c < r->n; c++) {
         if (side > 0 && c != side - 1) continue;
         if (slot_of(r, side, slot)->absent || slot_of(r, side == 0 ? c + 1 : 0, slot)->absent) continue;
         TSR_TRY(meet(r, c, slot, side > 0, b, err));
+    }
+    return TSR_OK;
+}
+
+/* A batch of this side: for one candidate, or for all where it is the reference's; under its name and in its pairs. */
+static enum tsr_status take(struct run *r, size_t side, struct tsr_batch *b, struct tsr_error *err)
+{
+    size_t slot;
+    TSR_TRY(find_slot(r, b->layer, &slot, err));
+    struct tsr_drift_stream *facts = side == 0 ? &r->d->ref : &r->d->candidate[side - 1].stream;
+    if (facts->dtype == TSR_NONE || slot == 0) facts->dtype = b->dtype;
+    TSR_TRY(take_in(r, side, slot, b, err));
+    for (size_t i = 0; b->layer != NULL && i < r->opt->n_pairs; i++) {
+        if (!names(r->opt->pair[i], side, b->layer)) continue;
+        TSR_TRY(find_pair_slot(r, i, &slot, err));
+        TSR_TRY(take_in(r, side, slot, b, err));
     }
     return too_many(r, err);
 }
@@ -284,6 +306,46 @@ static enum tsr_status check_missing(struct run *r, size_t c, struct tsr_error *
                     b, out->missing[0], a, out->missing[1], a);
 }
 
+/* Every pair that was asked for is there, in the reference and in some candidate. */
+static enum tsr_status check_pairs(struct run *r, struct tsr_error *err)
+{
+    for (size_t i = 0; i < r->opt->n_pairs; i++) {
+        const char *pair = r->opt->pair[i], *eq = strchr(pair, '=');
+        bool any = false, ref = r->pair[i] != 0 && slot_of(r, 0, r->pair[i])->seen;
+        for (size_t c = 1; c <= r->n && r->pair[i] != 0; c++) any = any || slot_of(r, c, r->pair[i])->seen;
+        if (!ref) return tsr_fail(err, TSR_E_NOT_FOUND, "--pair %s: '%s' has no layer '%.*s'", pair, r->side[0].name, (int)(eq - pair), pair);
+        if (!any)
+            return r->n == 1 ? tsr_fail(err, TSR_E_NOT_FOUND, "--pair %s: '%s' has no layer '%s'", pair, r->side[1].name, eq + 1)
+                             : tsr_fail(err, TSR_E_NOT_FOUND, "--pair %s: no candidate has a layer '%s'", pair, eq + 1);
+    }
+    return TSR_OK;
+}
+
+/* Whether slot `slot` was compared with any candidate. */
+static bool any_target(const struct run *r, size_t slot)
+{
+    for (size_t c = 0; c < r->n; c++)
+        if (r->meet[c * r->room + slot].target != NULL) return true;
+    return false;
+}
+
+/* A pair has the reference's name in reports, unless that layer is compared with another one, too. */
+static void name_pairs(struct run *r)
+{
+    for (size_t i = 0; i < r->opt->n_pairs; i++) {
+        const char *pair = r->opt->pair[i];
+        size_t own = 0, others = 0;
+        for (size_t slot = 1; slot < r->slots; slot++)
+            if (!slot_of(r, 0, slot)->pair && names(pair, 0, r->d->layer[slot - 1])) own = slot;
+        for (size_t k = 0; k < r->opt->n_pairs && own > 0; k++) others += k != i && names(r->opt->pair[k], 0, r->d->layer[own - 1]);
+        if (own == 0 || others > 0 || any_target(r, own)) continue;
+        char *name = r->d->layer[own - 1];
+        r->d->layer[own - 1] = r->d->layer[r->pair[i] - 1];
+        r->d->layer[r->pair[i] - 1] = name;
+        slot_of(r, 0, own)->pair = true;
+    }
+}
+
 static enum tsr_status take_facts(const struct tsr_side *s, struct tsr_drift_stream *to, struct tsr_error *err)
 {
     to->samples = s->samples;
@@ -297,6 +359,8 @@ static enum tsr_status take_facts(const struct tsr_side *s, struct tsr_drift_str
 static enum tsr_status finish(struct run *r, struct tsr_error *err)
 {
     TSR_TRY(take_facts(&r->side[0], &r->d->ref, err));
+    TSR_TRY(check_pairs(r, err));
+    name_pairs(r);
     for (size_t c = 0; c < r->n; c++) {
         struct tsr_drift_candidate *out = &r->d->candidate[c];
         TSR_TRY(take_facts(&r->side[c + 1], &out->stream, err));
@@ -322,14 +386,17 @@ static enum tsr_status start(struct run *r, const struct tsr_drift_input *ref, c
         const char *eq = strchr(o->pair[i], '=');
         if (eq == NULL || eq == o->pair[i] || eq[1] == '\0')
             return tsr_fail(err, TSR_E_USAGE, "a pair of layers is written REFERENCE=CANDIDATE, not '%s'", o->pair[i]);
+        for (size_t k = 0; k < i; k++)
+            if (strcmp(o->pair[k], o->pair[i]) == 0) return tsr_fail(err, TSR_E_USAGE, "the pair %s is there twice", o->pair[i]);
     }
     r->slots = 1;
     r->room = 8;
     r->side = tsr_calloc(r->n + 1, sizeof *r->side);
     r->slot = tsr_calloc((r->n + 1) * r->room, sizeof *r->slot);
     r->meet = tsr_calloc(r->n * r->room, sizeof *r->meet);
+    r->pair = tsr_calloc(o->n_pairs + 1, sizeof *r->pair);
     r->d = tsr_calloc(1, sizeof *r->d);
-    if (r->side == NULL || r->slot == NULL || r->meet == NULL || r->d == NULL) return tsr_nomem(err, sizeof *r->d);
+    if (r->pair == NULL || r->side == NULL || r->slot == NULL || r->meet == NULL || r->d == NULL) return tsr_nomem(err, sizeof *r->d);
     r->d->candidate = tsr_calloc(r->n, sizeof *r->d->candidate);
     if (r->d->candidate == NULL) return tsr_nomem(err, r->n * sizeof *r->d->candidate);
     r->d->n = r->n;
@@ -349,6 +416,7 @@ static void release(struct run *r)
     tsr_free(r->side);
     tsr_free(r->slot);
     tsr_free(r->meet);
+    tsr_free(r->pair);
     tsr_drift_free(r->d);
 }
 

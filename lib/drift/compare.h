@@ -17,7 +17,8 @@ struct tsr_drift_options {
     size_t top_k;
     size_t memory;               /* bytes of rows that may wait */
     struct tsr_samples *labels;  /* of the reference's samples in their order; NULL: none */
-    const char *const *pair;     /* "REFERENCE=CANDIDATE": layers of different names */
+    const char *const *pair;     /* "REFERENCE=CANDIDATE", each once: layers of different names. TSR_E_NOT_FOUND
+                                    where the reference lacks the one or all candidates the other */
     size_t n_pairs;
     bool (*stop)(void);          /* NULL: never */
 };
@@ -38,7 +39,8 @@ struct tsr_drift_stream {
 
 struct tsr_drift {
     struct tsr_drift_stream ref;
-    char **layer;  /* names in the reference, in its order */
+    char **layer;  /* names in the reference, in its order; of a pair "REFERENCE=CANDIDATE" where the
+                       reference's layer is compared with another one, too */
     size_t n_layers, cap_layer;
     struct tsr_drift_candidate {
         struct tsr_drift_stream stream;

@@ -55,6 +55,26 @@ expect 0 tessera-drift features.tsr block.tsr
 expect 0 tessera-drift --pair features=block0 features.tsr block.tsr
 says out 'LAYER'
 says out 'features'
+# where both have both, layers are compared with themselves, too
+tessera-extract -m teacher.onnx --views 0 -l features -l block0 ref.npy > layers.tsr
+expect 0 tessera-drift --json --pair features=block0 --pair block0=features layers.tsr layers.tsr
+for layer in features block0; do
+    says out "\"$layer\":{"
+done
+says out '"features=block0":{'
+says out '"block0=features":{'
+expect 0 tessera-drift --pair features=block0 --gate 'layer:features.sqnr>=60' --gate 'layer:block0.sqnr>=60' layers.tsr layers.tsr
+expect 1 tessera-drift --pair features=block0 --gate 'layer:features=block0.sqnr>=60' layers.tsr layers.tsr
+expect 0 tessera-drift --pair features=block0 layers.tsr block.tsr
+# a name that is not there
+expect 2 tessera-drift --pair features=block0 --pair features=nowhere layers.tsr layers.tsr
+says err "'layers.tsr' has no layer 'nowhere'"
+expect 2 tessera-drift --pair nowhere=block0 layers.tsr layers.tsr
+says err "'layers.tsr' has no layer 'nowhere'"
+expect 2 tessera-drift --pair features=block0 features.tsr features.tsr features.tsr
+says err "no candidate has a layer 'block0'"
+expect 2 tessera-drift --pair a=b --pair a=b layers.tsr layers.tsr
+says err 'twice'
 # views: the same samples, more rows
 tessera-extract -m teacher.onnx --views 3 --view-activations ref.npy > v.tsr
 tessera-extract -m teacher.onnx --views 3 --view-activations --seed 7 ref.npy > w.tsr
