@@ -315,18 +315,37 @@ static bool joins(struct tsr_quant_plan *plan, size_t i)
     return any && plan->point[out].on;
 }
 
-/* Roots get the most bits that anybody who reads one of their values asks for. */
+/* The value that holds what node i gives: its output, or that of the activation behind it. */
+static int32_t held_in(const struct tsr_quant_plan *plan, size_t i)
+{
+    const int32_t v = plan->g->node[i].out[0];
+    return tsr_quant_before_activation(plan, v) ? plan->g->node[plan->reader[v]].out[0] : v;
+}
+
+static struct tsr_quant_point *root_of(struct tsr_quant_plan *plan, int32_t v) { return &plan->point[plan->point[v].same]; }
+
+/* Roots get the most bits that anybody who reads one of their values asks for: products for themselves, element-wise
+ * nodes as many as their output has. What neither reads has the bits of the product that gives it. */
 static void find_bits(struct tsr_quant_plan *plan)
 {
     const struct tsr_graph *g = plan->g;
     const int least = tsr_grid_activation_bits(plan->grid) > 8 ? 8 : tsr_grid_activation_bits(plan->grid);
     for (size_t v = 0; v < g->n_value; v++) plan->point[v].bits = 0;
-    for (size_t i = 0; i < g->n_node; i++)
-        for (int k = 0; tsr_quant_integers(&plan->layer[i]) && k < g->node[i].n_in; k++) {
+    for (size_t i = g->n_node; i-- > 0;) { /* whoever reads an output has asked before */
+        const struct tsr_quant_layer *l = &plan->layer[i];
+        int wish = tsr_quant_integers(l) ? l->activation_bits : 0;
+        if (l->role == TSR_ROLE_ELEMENT && l->on) wish = root_of(plan, held_in(plan, i))->bits;
+        for (int k = 0; wish > 0 && k < g->node[i].n_in; k++) {
             if (!tsr_quant_reads(plan, i, k)) continue;
-            struct tsr_quant_point *root = &plan->point[plan->point[g->node[i].in[k]].same];
-            if (root->bits < plan->layer[i].activation_bits) root->bits = plan->layer[i].activation_bits;
+            struct tsr_quant_point *root = root_of(plan, g->node[i].in[k]);
+            if (root->bits < wish) root->bits = wish;
         }
+    }
+    for (size_t i = 0; i < g->n_node; i++) {
+        if (!tsr_quant_integers(&plan->layer[i])) continue;
+        struct tsr_quant_point *root = root_of(plan, held_in(plan, i));
+        if (root->bits == 0) root->bits = plan->layer[i].activation_bits;
+    }
     for (size_t v = 0; v < g->n_value; v++) /* roots first: bits 0 is nobody's wish */
         if (plan->point[v].same == (int32_t)v && plan->point[v].bits == 0) plan->point[v].bits = least;
     for (size_t v = 0; v < g->n_value; v++) plan->point[v].bits = plan->point[plan->point[v].same].bits;

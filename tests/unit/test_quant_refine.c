@@ -302,6 +302,33 @@ START_TEST(budgets)
 }
 END_TEST
 
+/* Where all products of a 4-bit grid go up to 8 bits, so does what stands between them: sums, pools, concatenations. */
+START_TEST(what_is_between_goes_along)
+{
+    static const char *const families[] = {"resnet width=16 depth=3 classes=4 input=3x12x12", "mobilenetv2 width=8 depth=3 classes=4 input=3x32x32",
+                                           "dscnn width=16 depth=2 classes=4 input=1x16x16", "lstm width=8 depth=1 classes=4 input=3x6"};
+    for (size_t i = 0; i < sizeof families / sizeof *families; i++)
+        for (int bits = 4; bits <= 8; bits += 4) {
+            struct tsr_graph *g = zoo(families[i]), *ready;
+            struct tsr_quant_plan plan;
+            int n = 0;
+            OK(tsr_quant_prepare(g, 21, &ready, &err));
+            OK(tsr_quant_plan_init(&plan, ready, TSR_GRID_W4A4, TSR_TARGET_ORT, 16, NULL, 0, &err));
+            for (size_t k = 0; k < ready->n_node; k++) tsr_quant_plan_set(&plan, k, bits, bits);
+            tsr_quant_plan_points(&plan);
+            for (size_t v = 0; v < ready->n_value; v++) {
+                if (!plan.point[v].on) continue;
+                ck_assert_msg(plan.point[v].bits == bits, "%s: '%s' has %d bits", families[i], ready->value[v].name, plan.point[v].bits);
+                n++;
+            }
+            ck_assert_int_gt(n, 0);
+            tsr_quant_plan_release(&plan);
+            tsr_graph_free(ready);
+            tsr_graph_free(g);
+        }
+}
+END_TEST
+
 /* ---- the fake network ---- */
 
 /* What it computes is what the quantised one does, before anything was taught and after. */
@@ -390,6 +417,7 @@ int main(void)
     tcase_add_test(c, rounding_helps);
     tcase_add_test(c, equal_channels);
     tcase_add_test(c, budgets);
+    tcase_add_test(c, what_is_between_goes_along);
     tcase_add_test(c, fake_is_real);
     tcase_add_test(c, short_of_memory);
     suite_add_tcase(s, c);
