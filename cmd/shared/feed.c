@@ -62,8 +62,12 @@ static enum tsr_status open_one(struct tsr_feed *feed, struct tsr_cli *cli, cons
         return tsr_fail(err, TSR_E_LIMIT, "more than %d files for input '%s'", TSR_FEED_FILES, feed->in[i].name);
     struct tsr_source *source;
     struct tsr_samples *s;
-    TSR_TRY(tsr_cli_input(cli, path, TSR_BINARY, &source, err));
-    TSR_TRY(tsr_samples_from_source(source, NULL, feed->in[i].dtype, &s, err));
+    if (path != NULL && strcmp(path, "-") != 0) {
+        TSR_TRY(tsr_samples_open(path, NULL, feed->in[i].dtype, &s, err));
+    } else {
+        TSR_TRY(tsr_cli_input(cli, path, TSR_BINARY, &source, err));
+        TSR_TRY(tsr_samples_from_source(source, NULL, feed->in[i].dtype, &s, err));
+    }
     feed->in[i].file[feed->in[i].n_files++] = s;
     return check_file(feed, (size_t)i, s, err);
 }

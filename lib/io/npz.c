@@ -171,7 +171,7 @@ static enum tsr_status find(const struct tsr_npz *z, const char *name, const str
         *out = &z->entry[0];
         if (z->n == 1) return TSR_OK;
         list_names(z, names, sizeof names);
-        return tsr_fail(err, TSR_E_NOT_FOUND, "%s holds %zu arrays; choose one of %s", z->name, z->n, names);
+        return tsr_fail(err, TSR_E_NOT_FOUND, "%s holds %zu arrays; choose one of %s, as in FILE.npz:NAME", z->name, z->n, names);
     }
     size_t len = strlen(name);
     if (len > 4 && strcmp(name + len - 4, ".npy") == 0) len -= 4;

@@ -7,6 +7,7 @@
 #include "io/npy.h"
 #include "io/npz.h"
 
+#include <string.h>
 #include <sys/stat.h>
 
 struct tsr_samples {
@@ -146,13 +147,40 @@ static enum tsr_status open_source(struct tsr_source *source, const char *path, 
     return status;
 }
 
+/* Where there is no file of that name, but one whose name ends before a colon: cuts `path` there. What follows names
+ * an array of that archive; else NULL. */
+static const char *cut_member(char *path)
+{
+    struct stat st;
+    if (stat(path, &st) == 0) return NULL;
+    for (size_t i = strlen(path); i-- > 1;) {
+        if (path[i] != ':' || path[i + 1] == '\0') continue;
+        path[i] = '\0';
+        if (stat(path, &st) == 0 && S_ISREG(st.st_mode)) return path + i + 1;
+        path[i] = ':';
+    }
+    return NULL;
+}
+
 enum tsr_status tsr_samples_open(const char *path, const char *member, enum tsr_dtype want, struct tsr_samples **out,
                                  struct tsr_error *err)
 {
     struct tsr_source *source = NULL;
+    const char *chosen = NULL;
     *out = NULL;
-    TSR_TRY(tsr_source_open(path, &source, err));
-    return open_source(source, strcmp(path, "-") == 0 ? NULL : path, member, want, out, err);
+    char *file = tsr_strdup(path);
+    if (file == NULL) return tsr_nomem(err, strlen(path) + 1);
+    const bool named = strcmp(path, "-") != 0;
+    if (named && member == NULL) chosen = cut_member(file);
+    enum tsr_status status = tsr_source_open(file, &source, err);
+    if (status == TSR_OK) status = open_source(source, named ? file : NULL, chosen != NULL ? chosen : member, want, out, err);
+    if (status == TSR_OK && chosen != NULL && (*out)->npz == NULL) {
+        status = tsr_fail(err, TSR_E_NOT_FOUND, "%s is no .npz archive, so there is no array '%.80s' in it", file, chosen);
+        tsr_samples_close(*out);
+        *out = NULL;
+    }
+    tsr_free(file);
+    return status;
 }
 
 enum tsr_status tsr_samples_from_source(struct tsr_source *source, const char *member, enum tsr_dtype want,

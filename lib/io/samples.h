@@ -10,7 +10,8 @@
 struct tsr_samples;
 
 /* Opens a file, or standard input for "-". `member` chooses an array of an .npz archive (NULL: the
- * only one; ignored for other formats). `want` is the type the caller would like: CSV gives int64
+ * only one, or, where there is no file `path`, what follows a colon that the name of an archive ends
+ * before; ignored for other formats). `want` is the type the caller would like: CSV gives int64
  * where that is an integer type (then every field must be an integer) and float32 otherwise; the
  * other formats say their own type. TSR_E_FORMAT: none of the formats, or empty; else what the
  * format's reader gives; TSR_E_MISMATCH: a scalar, which has no samples. *out is NULL then. */

@@ -41,7 +41,7 @@ START_TEST(members_by_name)
     OK(tsr_npz_open("testdata/npz/good-two.npz", &z, &err));
     ck_assert_uint_eq(tsr_npz_count(z), 2);
     ck_assert_str_eq(tsr_npz_name(z, 1), "labels");
-    FAILS(TSR_E_NOT_FOUND, "holds 2 arrays; choose one of 'x', 'labels'", load(z, NULL, &t, &err));
+    FAILS(TSR_E_NOT_FOUND, "holds 2 arrays; choose one of 'x', 'labels', as in FILE.npz:NAME", load(z, NULL, &t, &err));
     FAILS(TSR_E_NOT_FOUND, "has no array 'y'; it has 'x', 'labels'", load(z, "y", &t, &err));
     OK(load(z, "labels", &t, &err));
     ck_assert_int_eq(t.dtype, TSR_I64);

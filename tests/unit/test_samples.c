@@ -83,6 +83,9 @@ START_TEST(foreign_input)
     char path[256];
     FAILS(TSR_E_NOT_FOUND, "holds 2 arrays", tsr_samples_load_file("testdata/npz/good-two.npz", NULL, TSR_NONE, &t, &err));
     FAILS(TSR_E_IO, "No such file", tsr_samples_load_file("testdata/none", NULL, TSR_NONE, &t, &err));
+    FAILS(TSR_E_IO, "No such file", tsr_samples_load_file("testdata/none:x", NULL, TSR_NONE, &t, &err));
+    FAILS(TSR_E_IO, "No such file", tsr_samples_load_file("testdata/npz/good-two.npz:", NULL, TSR_NONE, &t, &err));
+    FAILS(TSR_E_IO, "No such file", tsr_samples_load_file(":", NULL, TSR_NONE, &t, &err));
     FAILS(TSR_E_IO, "is a directory", tsr_samples_load_file("testdata", NULL, TSR_NONE, &t, &err));
     FAILS(TSR_E_FORMAT, "/dev/null is empty", tsr_samples_load_file("/dev/null", NULL, TSR_NONE, &t, &err));
     FAILS(TSR_E_UNSUPPORTED, "unpack it first",
@@ -91,6 +94,37 @@ START_TEST(foreign_input)
     spill(path, "\x08\x07\x12\x07pytorch\0\0", 13);
     FAILS(TSR_E_FORMAT, "is none of .npy, .npz, IDX and CSV", tsr_samples_load_file(path, NULL, TSR_NONE, &t, &err));
     unlink(path);
+}
+END_TEST
+
+/* FILE:NAME, where no file is called so. */
+START_TEST(arrays_of_archives)
+{
+    struct tsr_tensor t;
+    char archive[256], path[300];
+    OK(tsr_samples_load_file("testdata/npz/good-two.npz:labels", NULL, TSR_NONE, &t, &err));
+    ck_assert_int_eq(t.dtype, TSR_I64);
+    tsr_tensor_release(&t);
+    OK(tsr_samples_load_file("testdata/npz/good-two.npz:x.npy", NULL, TSR_NONE, &t, &err));
+    ck_assert_int_eq(t.dtype, TSR_F32);
+    tsr_tensor_release(&t);
+    OK(tsr_samples_load_file("testdata/npz/good-stored.npz:x", NULL, TSR_NONE, &t, &err));
+    tsr_tensor_release(&t);
+    FAILS(TSR_E_NOT_FOUND, "as in FILE.npz:NAME", tsr_samples_load_file("testdata/npz/good-two.npz", NULL, TSR_NONE, &t, &err));
+    FAILS(TSR_E_NOT_FOUND, "has no array 'y'", tsr_samples_load_file("testdata/npz/good-two.npz:y", NULL, TSR_NONE, &t, &err));
+    FAILS(TSR_E_NOT_FOUND, "has no array 'a:b'", tsr_samples_load_file("testdata/npz/good-two.npz:a:b", NULL, TSR_NONE, &t, &err));
+    FAILS(TSR_E_NOT_FOUND, "is no .npz archive", tsr_samples_load_file("testdata/npy/good-f4.npy:x", NULL, TSR_NONE, &t, &err));
+    /* a file of that very name goes first */
+    scratch_path(archive, sizeof archive, "file");
+    (void)snprintf(path, sizeof path, "%s:x", archive);
+    spill(archive, "1\n", 2);
+    spill(path, "1,2\n3,4\n", 8);
+    OK(tsr_samples_load_file(path, NULL, TSR_I64, &t, &err));
+    ck_assert_int_eq(tsr_tensor_count(&t), 4);
+    tsr_tensor_release(&t);
+    unlink(path);
+    FAILS(TSR_E_NOT_FOUND, "is no .npz archive", tsr_samples_load_file(path, NULL, TSR_I64, &t, &err));
+    unlink(archive);
 }
 END_TEST
 
@@ -130,7 +164,7 @@ END_TEST
 
 int main(void)
 {
-    const TTest *tests[] = {fixtures, integers_where_they_are_wanted, foreign_input, the_rest_after_some_rows,
+    const TTest *tests[] = {fixtures, integers_where_they_are_wanted, foreign_input, arrays_of_archives, the_rest_after_some_rows,
                             failing_allocations};
     return run_tests("samples", tests, sizeof tests / sizeof *tests);
 }

@@ -104,3 +104,13 @@ same own.npy foreign.npy
 tessera-extract -m teacher.onnx --views 0 -l features -l features "$refs" > twice.tsr
 tessera-extract -m teacher.onnx --views 0 -l features "$refs" > once.tsr
 same twice.tsr once.tsr
+# of an archive with several arrays one is chosen
+two=$TESSERA_ROOT/testdata/npz/good-two.npz
+tessera-model mlp input=3 classes=2 width=4 depth=1 -o three.onnx
+expect 2 tessera-extract -m three.onnx --views 0 -o no.tsr "$two"
+says err 'FILE.npz:NAME'
+expect 0 tessera-extract -m three.onnx --views 0 -o chosen.tsr "input=$two:x"
+expect 0 tessera-train --eval -m three.onnx -x "$two:x" -y "$two:labels"
+says out 'samples 2'
+expect 2 tessera-extract -m three.onnx --views 0 -o no.tsr "$two:y"
+says err "has no array 'y'"
