@@ -108,8 +108,14 @@ static enum tsr_status check_operands(const struct tsr_cli *cli, struct tsr_erro
 /* Before hours of work, not after them. */
 static enum tsr_status check_external(const struct tsr_cli *cli, struct tsr_error *err)
 {
-    if (!cli->external || (cli->output && strcmp(cli->output, "-") != 0)) return TSR_OK;
+    if (!cli->external || !tsr_standard(cli->output)) return TSR_OK;
     return tsr_fail(err, TSR_E_USAGE, "--external writes a second file beside the model; name the model with --output");
+}
+
+static enum tsr_status check_report(const struct tsr_cli *cli, struct tsr_error *err)
+{
+    if (cli->report == NULL || !tsr_standard(cli->report) || !(cli->program->takes & TSR_TAKES_OUTPUT) || !tsr_standard(cli->output)) return TSR_OK;
+    return tsr_fail(err, TSR_E_USAGE, "the report and the product cannot both go to standard output");
 }
 
 static enum tsr_status prepare(struct tsr_cli *cli, int argc, char **argv, struct tsr_error *err)
@@ -123,6 +129,7 @@ static enum tsr_status prepare(struct tsr_cli *cli, int argc, char **argv, struc
     cli->argv = argv + 1;
     TSR_TRY(check_operands(cli, err));
     TSR_TRY(check_external(cli, err));
+    TSR_TRY(check_report(cli, err));
     if (!(p->takes & TSR_TAKES_THREADS)) return TSR_OK;
     const char *threads = getenv("TESSERA_THREADS");
     if (threads && *threads && !tsr_cli_given(cli, "threads"))

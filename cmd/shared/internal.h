@@ -21,7 +21,9 @@ int tsr_signals_caught(void);
 /* Whether SIGPIPE was ignored when the program was started: then EPIPE is an error like any. */
 bool tsr_signals_pipe_ignored(void);
 
-/* io.c: closes the report of a command that went well or that policy forbade, or drops it. */
+/* io.c: does the path mean standard input or output? NULL does, too. */
+bool tsr_standard(const char *path);
+/* Closes the report of a command that went well or that policy forbade, or drops it. */
 enum tsr_status tsr_finish_report(struct tsr_cli *cli, enum tsr_status status, struct tsr_error *err) TSR_MUST_USE;
 
 /* finish.c: flushes and closes stdout; TSR_E_IO or TSR_E_CLOSED where not everything arrived. */

@@ -2,13 +2,13 @@
 
 #include <unistd.h>
 
-static bool standard(const char *path) { return !path || strcmp(path, "-") == 0; }
+bool tsr_standard(const char *path) { return !path || strcmp(path, "-") == 0; }
 
 enum tsr_status tsr_cli_input(struct tsr_cli *cli, const char *path, enum tsr_cli_content content,
                               struct tsr_source **out, struct tsr_error *err)
 {
     *out = NULL;
-    if (!standard(path)) return tsr_source_open(path, out, err);
+    if (!tsr_standard(path)) return tsr_source_open(path, out, err);
     if (cli->stdin_taken) return tsr_fail(err, TSR_E_USAGE, "standard input is asked for twice");
     if (isatty(STDIN_FILENO) == 1 && (content == TSR_BINARY || !path))
         return tsr_fail(err, TSR_E_USAGE, "standard input is a terminal; name a file or redirect the input");
@@ -20,7 +20,7 @@ enum tsr_status tsr_cli_output(struct tsr_cli *cli, enum tsr_cli_content content
                                struct tsr_error *err)
 {
     *out = NULL;
-    if (!standard(cli->output)) return tsr_sink_open(cli->output, out, err);
+    if (!tsr_standard(cli->output)) return tsr_sink_open(cli->output, out, err);
     if (content == TSR_BINARY && isatty(STDOUT_FILENO) == 1)
         return tsr_fail(err, TSR_E_USAGE, "refusing to write binary data to a terminal; redirect standard output%s",
                         cli->program->takes & TSR_TAKES_OUTPUT ? " or use --output" : "");
@@ -37,8 +37,6 @@ enum tsr_status tsr_cli_finish(struct tsr_sink *out, enum tsr_status status, str
 static enum tsr_status open_report(struct tsr_cli *cli, struct tsr_error *err)
 {
     if (cli->report_sink) return TSR_OK;
-    if (standard(cli->report) && (cli->program->takes & TSR_TAKES_OUTPUT) && standard(cli->output))
-        return tsr_fail(err, TSR_E_USAGE, "the report and the product cannot both go to standard output");
     return tsr_sink_open(cli->report, &cli->report_sink, err);
 }
 

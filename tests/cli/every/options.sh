@@ -28,6 +28,8 @@ cut -f1,3 table | while read -r name kind; do
     esac
     refused "option '--$name' wants" "--$name"
 done
+# the product and the report cannot share standard output: said before any work, whatever else is missing
+if grep -q '^report' table && grep -q '^output' table; then refused "cannot both go to standard output" --report=-; fi
 # the neighbours of the range; a table's numbers are exact for integers
 awk -F'\t' '$3 == "int" {split($5, r, " "); print $1, r[1], r[2]}' table | while read -r name lo hi; do
     test "$lo" -le -9223372036854775807 || refused "option '--$name' wants" "--$name=$((lo - 1))"
