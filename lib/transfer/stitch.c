@@ -83,7 +83,8 @@ enum tsr_status tsr_stitch(const struct tsr_graph *g, const struct tsr_tokens *t
     *out = NULL;
     *report = (struct tsr_stitch_report){0};
     if (tokens->rank == 0)
-        return tsr_fail(err, TSR_E_MISMATCH, "the stream carries no hub tokens; extract with --mode a or both");
+        return tsr_fail(err, TSR_E_MISMATCH, "the stream carries no hub tokens; tessera-encode makes them of the activations that "
+                        "tessera-extract --mode a or both puts into it");
     TSR_TRY(tsr_graph_head(g, &head, err));
     if (!head.plain)
         return tsr_fail(err, TSR_E_UNSUPPORTED, "the receiver's last layer is quantised; stitch to the float model");

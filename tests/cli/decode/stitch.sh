@@ -18,4 +18,8 @@ tessera-decode --stitch -m trained.onnx -r turned.npy -o turned-out.npy tokens.t
 same turned-out.npy stitched-1.npy
 { npy_header '<f2' '1, 6, 32'; samples 0 1; } > one.npy
 expect 3 tessera-decode --stitch -m trained.onnx -r one.npy -o no.npy tokens.tsr
+# activations that were not encoded are no tokens
+tessera-extract -m teacher.onnx --views 0 "$refs" > acts.tsr
+expect 3 tessera-decode --stitch -m trained.onnx -r "$refs" -o no.npy acts.tsr
+says err "tessera-encode makes them of the activations"
 nothing_left no.npy no.onnx
