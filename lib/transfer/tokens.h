@@ -39,7 +39,7 @@ struct tsr_tokens {
     enum tsr_dtype input_dtype;
     struct tsr_shape input_shape; /* of one sample */
     size_t n_inputs;
-    struct tsr_tensor inputs; /* [refs, ...] where the stream carries them, else zero */
+    struct tsr_tensor inputs; /* [refs, ...] where the stream carries them and there is one input, else zero */
 };
 
 /* Reads one stream. layer: whose hub tokens to take, NULL for the first that comes. Answers and

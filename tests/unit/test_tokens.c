@@ -19,11 +19,12 @@ static struct tsr_buf bytes;
 
 #define OK(call) ck_assert_int_eq((call), TSR_OK)
 
-static void put_head(enum tsr_row_kind kind)
+static void put_head(enum tsr_row_kind kind, bool two)
 {
     struct tsr_stream_head h = {.outputs = kind, .classes = CLASSES};
     OK(tsr_stream_head_set(&h.producer, "test", NULL));
     OK(tsr_stream_head_add_input(&h, "x", TSR_F32, &(struct tsr_shape){.rank = 1, .dim = {5}}, NULL));
+    if (two) OK(tsr_stream_head_add_input(&h, "y", TSR_F32, &(struct tsr_shape){.rank = 1, .dim = {2}}, NULL));
     OK(tsr_stream_head_put(w, &h, NULL));
     tsr_stream_head_release(&h);
 }
@@ -71,15 +72,15 @@ static void put_basis(int foreign)
     OK(tsr_basis_put(w, &info, TSR_F32, b, NULL));
 }
 
-static void put_inputs(int64_t block)
+static void put_inputs(int64_t block, const char *name, int64_t width)
 {
     float x[COUNT * 5] = {1};
-    struct tsr_inputs in = {.name = "x", .block = block, .count = COUNT, .dtype = TSR_F32, .shape = {.rank = 1, .dim = {5}}};
+    struct tsr_inputs in = {.name = name, .block = block, .count = COUNT, .dtype = TSR_F32, .shape = {.rank = 1, .dim = {width}}};
     OK(tsr_inputs_put(w, &in, x, NULL));
 }
 
-/* One letter a record: HEAD with [L]ogits, [A]rgmax or [N]o outputs; [V]iew recipe; [K]eys of the next
- * block; [O]utputs, [H]ub tokens, [I]nputs of the current block; o, h: of all its views; 1, 2: outputs of
+/* One letter a record: HEAD with [L]ogits, logits of [T]wo inputs, [A]rgmax or [N]o outputs; [V]iew recipe; [K]eys of the
+ * next block; [O]utputs, [H]ub tokens, [I]nputs of the current block, [J]: those of the second input; o, h: of all its views; 1, 2: outputs of
  * one view; [P]robabilities a column wider; [C]lass numbers; [B]asis, [F]oreign one; [E]nd. */
 static void build(const char *records)
 {
@@ -89,9 +90,10 @@ static void build(const char *records)
     for (const char *c = records; *c != '\0'; c++) {
         int64_t b = block < 0 ? 0 : block;
         switch (*c) {
-        case 'L': put_head(TSR_KIND_LOGITS); break;
-        case 'A': put_head(TSR_KIND_ARGMAX); break;
-        case 'N': put_head(TSR_KIND_NONE); break;
+        case 'L': put_head(TSR_KIND_LOGITS, false); break;
+        case 'T': put_head(TSR_KIND_LOGITS, true); break;
+        case 'A': put_head(TSR_KIND_ARGMAX, false); break;
+        case 'N': put_head(TSR_KIND_NONE, false); break;
         case 'V': put_views(VIEWS); break;
         case 'K': put_keys(++block); break;
         case 'O': put_rows(TSR_OUTS, b, 0, 0, CLASSES, TSR_KIND_LOGITS); break;
@@ -104,7 +106,8 @@ static void build(const char *records)
         case 'h': put_rows(TSR_HUBT, b, 1, VIEWS, RANK, TSR_KIND_NONE); break;
         case 'B': put_basis(0); break;
         case 'F': put_basis(1); break;
-        case 'I': put_inputs(b); break;
+        case 'I': put_inputs(b, "x", 5); break;
+        case 'J': put_inputs(b, "y", 2); break;
         default: OK(tsr_writer_finish(w, NULL));
         }
     }
@@ -197,6 +200,19 @@ START_TEST(streams_with_gaps_are_refused)
 }
 END_TEST
 
+/* Nobody is taught with several inputs, which the caller says; that they are there is no fault of the stream. */
+START_TEST(several_inputs_are_counted)
+{
+    struct tsr_tokens t;
+    build("TKIJOKIJOE");
+    OK(load(NULL, &t));
+    ck_assert_uint_eq(t.n_inputs, 2);
+    ck_assert(t.refs == 2 * COUNT && t.inputs.dtype == TSR_NONE);
+    tsr_tokens_release(&t);
+    tsr_buf_release(&bytes);
+}
+END_TEST
+
 START_TEST(classes_become_one_hot)
 {
     struct tsr_tokens t;
@@ -236,6 +252,7 @@ int main(void)
     TCase *t = tcase_create("tokens");
     tcase_add_test(t, rows_are_numbered_across_blocks);
     tcase_add_loop_test(t, streams_with_gaps_are_refused, 0, (int)(sizeof verdict / sizeof *verdict));
+    tcase_add_test(t, several_inputs_are_counted);
     tcase_add_test(t, classes_become_one_hot);
     tcase_add_test(t, no_allocation_failure_leaks);
     suite_add_tcase(s, t);
