@@ -1,9 +1,9 @@
 #!/usr/bin/env bash
 # bench-retain.sh - `make bench-retain`: trained receivers taught by a better and by a worse teacher of another family.
 # A good network has learnt from 6000 labels, a weak one from 300. JSON lines on stdout, one a transfer: where the
-# receiver began, where it ended without and with --retain 1 (accuracy on 2000 test samples); the last two lines sum up
+# receiver began, where it ended without and with --retain (accuracy on 2000 test samples); the last two lines sum up
 # each direction: means and the worst change.
-# Settings from the environment: BUILD=build  SEEDS="1 2 3"  TASKS="glyphs sensors"  MODELS="..."  BENCH=build/bench-retain
+# Settings from the environment: BUILD=build  RETAIN=2  SEEDS="1 2 3"  TASKS="glyphs sensors"  MODELS="..."  BENCH=build/bench-retain
 set -euo pipefail
 LC_ALL=C
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
@@ -37,7 +37,7 @@ transfer() { # better|worse TX RX
     test "$1" = better || { tx=weak rx=good; }
     tessera-extract -T1 -m "$d/$tx-$2.onnx" --mode b --seed "$seed" "$d/ref-x.npy" > "$d/tokens.tsr"
     printf '{"began":%s,"from":"%s","kept":%s,"plain":%s,"seed":%s,"task":"%s","teacher":%s,"teacher_is":"%s","to":"%s"}\n' \
-        "$(on_test "$d/$rx-$3.onnx")" "$2" "$(taught "$d/tokens.tsr" "$d/$rx-$3.onnx" --retain 1)" \
+        "$(on_test "$d/$rx-$3.onnx")" "$2" "$(taught "$d/tokens.tsr" "$d/$rx-$3.onnx" --retain "${RETAIN:-2}")" \
         "$(taught "$d/tokens.tsr" "$d/$rx-$3.onnx")" "$seed" "$task" "$(on_test "$d/$tx-$2.onnx")" "$1" "$3" |
         tee -a "$bench/results.jsonl"
 }
