@@ -1,5 +1,7 @@
 #include "shared/feed.h"
 
+#include "shared/internal.h"
+
 #include <string.h>
 
 static int input_of(const struct tsr_feed *feed, const char *name, size_t n)
@@ -62,7 +64,7 @@ static enum tsr_status open_one(struct tsr_feed *feed, struct tsr_cli *cli, cons
         return tsr_fail(err, TSR_E_LIMIT, "more than %d files for input '%s'", TSR_FEED_FILES, feed->in[i].name);
     struct tsr_source *source;
     struct tsr_samples *s;
-    if (path != NULL && strcmp(path, "-") != 0) {
+    if (!tsr_standard(path)) {
         TSR_TRY(tsr_samples_open(path, NULL, feed->in[i].dtype, &s, err));
     } else {
         TSR_TRY(tsr_cli_input(cli, path, TSR_BINARY, &source, err));

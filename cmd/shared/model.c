@@ -1,5 +1,5 @@
 /* model.c - models that commands are given and that they write. */
-#include "shared/cli.h"
+#include "shared/internal.h"
 
 #include <stdio.h>
 #include <string.h>
@@ -28,9 +28,8 @@ static enum tsr_status put_apart(const char *path, const struct tsr_graph *g, st
 enum tsr_status tsr_cli_put_model(struct tsr_cli *cli, const struct tsr_graph *g, struct tsr_sink *out,
                                   struct tsr_error *err)
 {
-    bool to_file = cli->output != NULL && strcmp(cli->output, "-") != 0;
     if (!cli->external && tsr_onnx_weight_bytes(g) <= MOST_WEIGHTS) return tsr_onnx_save(g, out, err);
-    if (to_file) return put_apart(cli->output, g, out, err);
+    if (!tsr_standard(cli->output)) return put_apart(cli->output, g, out, err);
     return tsr_fail(err, TSR_E_LIMIT,
                     "the model is larger than 2 GiB, so that its weights need a file of their own; use --output");
 }

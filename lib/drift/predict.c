@@ -137,9 +137,9 @@ static enum tsr_status bring(struct work *w, enum tsr_grid grid, int64_t first, 
 static enum tsr_status check_finite(const struct work *w, int64_t first, const struct tsr_quant_outputs *z, const char *grid,
                                     struct tsr_error *err)
 {
-    int64_t i = 0, n = z->rows * z->columns;
-    while (i < n && isfinite(z->z[i])) i++;
-    if (i == n) return TSR_OK;
+    const struct tsr_tensor all = {.dtype = TSR_F32, .shape = {.rank = 2, .dim = {z->rows, z->columns}}, .data = z->z};
+    const int64_t i = tsr_tensor_nonfinite(&all);
+    if (i < 0) return TSR_OK;
     const int64_t at = first + i / z->columns, row = w->row[at < w->rows ? at : w->rows - 1];
     if (grid == NULL)
         return tsr_fail(err, TSR_E_NUMERIC, "the model's answer to sample %lld is not finite; there is nothing to predict",

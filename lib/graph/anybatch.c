@@ -17,16 +17,12 @@ static void declare(struct tsr_graph *g, int64_t rows)
 /* The constant that gives v its elements, if nothing but Reshape reads it, as a shape; else NULL. */
 static struct tsr_tensor *shape_of(struct tsr_graph *g, int32_t v)
 {
-    struct tsr_tensor *t = NULL;
-    const int32_t from = v >= 0 ? g->value[v].producer : -1;
-    if (v >= 0 && g->value[v].is_init) t = &g->value[v].init;
-    for (size_t i = 0; from >= 0 && tsr_node_is(&g->node[from], "Constant") && i < g->node[from].n_attr; i++)
-        if (g->node[from].attr[i].type == TSR_ATTR_TENSOR) t = &g->node[from].attr[i].t;
+    const struct tsr_tensor *t = tsr_graph_constant(g, v);
     if (t == NULL || t->dtype != TSR_I64 || t->shape.rank != 1 || t->shape.dim[0] < 1) return NULL;
     for (size_t i = 0; i < g->n_node; i++)
         for (int k = 0; k < g->node[i].n_in; k++)
             if (g->node[i].in[k] == v && (k != 1 || !tsr_node_is(&g->node[i], "Reshape"))) return NULL;
-    return t;
+    return (struct tsr_tensor *)(uintptr_t)t; /* of this graph, which the caller may change */
 }
 
 /* [n, a, b] becomes [-1, a, b], and [n, -1] becomes [0, -1]: the first dimension of what is reshaped. */

@@ -60,10 +60,7 @@ const struct tsr_tensor *tsr_fuse_constant(const struct tsr_fuse *f, int32_t v)
 {
     if (v < 0) return NULL;
     const struct tsr_value *x = &f->g->value[v];
-    if (x->is_init) return x->is_input || (f->training && x->trainable) ? NULL : &x->init;
-    const struct tsr_node *node = tsr_fuse_producer(f, v, "Constant");
-    const struct tsr_attr *a = node ? tsr_node_attr(node, "value") : NULL;
-    return a && a->type == TSR_ATTR_TENSOR && a->t.data ? &a->t : NULL;
+    return x->is_init && (x->is_input || (f->training && x->trainable)) ? NULL : tsr_graph_constant(f->g, v);
 }
 
 bool tsr_fuse_scalar(const struct tsr_fuse *f, int32_t v, double *x)

@@ -106,6 +106,15 @@ enum tsr_status tsr_graph_warn(struct tsr_graph *g, struct tsr_error *err, const
 
 int32_t tsr_graph_find(const struct tsr_graph *g, const char *name) { return tsr_index_find(g->index, name); }
 
+const struct tsr_tensor *tsr_graph_constant(const struct tsr_graph *g, int32_t v)
+{
+    if (v < 0) return NULL;
+    if (g->value[v].is_init) return &g->value[v].init;
+    const int32_t p = g->value[v].producer;
+    const struct tsr_attr *a = p >= 0 && tsr_node_is(&g->node[p], "Constant") ? tsr_node_attr(&g->node[p], "value") : NULL;
+    return a != NULL && a->type == TSR_ATTR_TENSOR && a->t.data != NULL ? &a->t : NULL;
+}
+
 void tsr_graph_readers(const struct tsr_graph *g, int32_t *reads, int32_t *reader)
 {
     for (size_t i = 0; i < g->n_node; i++)

@@ -74,10 +74,7 @@ static bool from_matmul(const struct tsr_graph *g, const struct tsr_node *node, 
 static const int64_t *known(const struct tsr_graph *g, const struct tsr_node *node, const char *name, size_t *n)
 {
     const int64_t *list = tsr_node_ints(node, name, n);
-    int32_t v = list == NULL && node->n_in > 1 ? node->in[1] : -1;
-    const struct tsr_attr *a = is(producer(g, v), "Constant") ? tsr_node_attr(producer(g, v), "value") : NULL;
-    const struct tsr_tensor *t = v >= 0 && g->value[v].is_init           ? &g->value[v].init
-                                : a != NULL && a->type == TSR_ATTR_TENSOR ? &a->t : NULL;
+    const struct tsr_tensor *t = list == NULL && node->n_in > 1 ? tsr_graph_constant(g, node->in[1]) : NULL;
     if (t == NULL || t->dtype != TSR_I64 || t->data == NULL) return list;
     *n = (size_t)tsr_tensor_count(t);
     return t->data;

@@ -33,9 +33,12 @@ static enum tsr_status check_pair(const struct tsr_session *s, int32_t id, int32
 
 enum tsr_status tsr_session_check_inputs(const struct tsr_session *s, struct tsr_error *err)
 {
-    for (size_t i = 0; i < s->g->n_input; i++)
+    for (size_t i = 0; i < s->g->n_input; i++) {
+        const int32_t v = s->g->input[i];
+        if (!s->given[v]) continue; /* initialisers may be listed by the hundred */
         for (size_t k = 0; k < i; k++)
-            if (s->given[s->g->input[i]] && s->given[s->g->input[k]]) TSR_TRY(check_pair(s, s->g->input[i], s->g->input[k], err));
+            if (s->given[s->g->input[k]]) TSR_TRY(check_pair(s, v, s->g->input[k], err));
+    }
     return TSR_OK;
 }
 

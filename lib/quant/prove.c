@@ -32,12 +32,7 @@ static const struct tsr_node *maker(const struct tsr_graph *g, int32_t v)
 
 static const struct tsr_tensor *constant(const struct tsr_graph *g, const struct tsr_node *node, int k)
 {
-    const int32_t v = k < node->n_in ? node->in[k] : -1;
-    if (v < 0) return NULL;
-    if (g->value[v].is_init) return &g->value[v].init;
-    const struct tsr_node *from = maker(g, v);
-    const struct tsr_attr *a = from != NULL && is(from, "Constant") ? tsr_node_attr(from, "value") : NULL;
-    return a != NULL && a->type == TSR_ATTR_TENSOR && a->t.data != NULL ? &a->t : NULL;
+    return k < node->n_in ? tsr_graph_constant(g, node->in[k]) : NULL;
 }
 
 static bool is_small(enum tsr_dtype t) { return t == TSR_I8 || t == TSR_U8 || t == TSR_I4 || t == TSR_U4; }
