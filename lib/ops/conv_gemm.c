@@ -187,6 +187,7 @@ static void forward_task(void *arg, int64_t i, int worker)
 enum tsr_status tsr_conv_forward(struct tsr_op_ctx *ctx, const struct tsr_conv *from)
 {
     struct conv v;
+    if (tsr_winograd_fits(from)) return tsr_winograd_forward(ctx, from);
     TSR_TRY(cut(ctx, from, &v));
     return run(ctx, &v, v.batches * v.groups * v.splits, forward_task);
 }
@@ -248,6 +249,7 @@ static void weight_task(void *arg, int64_t i, int worker)
 enum tsr_status tsr_conv_weight_gradient(struct tsr_op_ctx *ctx, const struct tsr_conv *from)
 {
     struct conv v;
+    if (tsr_winograd_fits(from)) return tsr_winograd_weight_gradient(ctx, from);
     TSR_TRY(cut(ctx, from, &v));
     size_t bytes = (size_t)(v.parts * v.m * v.k) * (v.f32 ? sizeof(float) : sizeof(double));
     v.part = tsr_op_scratch(ctx, bytes);

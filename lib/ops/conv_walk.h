@@ -20,33 +20,33 @@ static inline void tsr_tap_init(const struct tsr_window *w, int64_t index, struc
 }
 
 /* Consecutive output positions [j, j + n) within one row of the output; n == 0 at the end. */
-struct tsr_run {
+struct tsr_row_run {
     int64_t j, end, n;
     int64_t od, oh, ow;
 };
 
-static inline void tsr_run_size(const struct tsr_window *w, struct tsr_run *u)
+static inline void tsr_row_run_size(const struct tsr_window *w, struct tsr_row_run *u)
 {
     int64_t left = u->end - u->j, room = w->out[2] - u->ow;
     u->n = left < room ? left : room;
 }
-static inline void tsr_run_first(const struct tsr_window *w, int64_t j0, int64_t j1, struct tsr_run *u)
+static inline void tsr_row_run_first(const struct tsr_window *w, int64_t j0, int64_t j1, struct tsr_row_run *u)
 {
     int64_t row = j0 / w->out[2];
-    *u = (struct tsr_run){.j = j0, .end = j1, .od = row / w->out[1], .oh = row % w->out[1], .ow = j0 % w->out[2]};
-    tsr_run_size(w, u);
+    *u = (struct tsr_row_run){.j = j0, .end = j1, .od = row / w->out[1], .oh = row % w->out[1], .ow = j0 % w->out[2]};
+    tsr_row_run_size(w, u);
 }
-static inline void tsr_run_next(const struct tsr_window *w, struct tsr_run *u)
+static inline void tsr_row_run_next(const struct tsr_window *w, struct tsr_row_run *u)
 {
     u->j += u->n;
     u->ow = 0;
     if (++u->oh == w->out[1]) u->oh = 0, u->od++;
-    tsr_run_size(w, u);
+    tsr_row_run_size(w, u);
 }
 
 /* The input that the tap reads for position i of the run is at[i * stride], for a <= i < b; the
  * others lie outside. Returns `at` as an offset into the channel (meaningless where a == b). */
-static inline int64_t tsr_tap_row(const struct tsr_window *w, const struct tsr_tap *t, const struct tsr_run *u,
+static inline int64_t tsr_tap_row(const struct tsr_window *w, const struct tsr_tap *t, const struct tsr_row_run *u,
                                   int64_t *a, int64_t *b)
 {
     int64_t lo = t->lo[2] - u->ow, hi = t->hi[2] - u->ow;

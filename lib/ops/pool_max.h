@@ -10,9 +10,9 @@ static void R(max_plane)(const struct tsr_window *w, const REAL *restrict x, REA
     for (int64_t j = 0; arg != NULL && j < w->out_size; j++) arg[j] = -1;
     for (int64_t k = 0; k < w->kernel_size; k++) {
         struct tsr_tap t;
-        struct tsr_run u;
+        struct tsr_row_run u;
         tsr_tap_init(w, k, &t);
-        for (tsr_run_first(w, 0, w->out_size, &u); u.n > 0; tsr_run_next(w, &u)) {
+        for (tsr_row_run_first(w, 0, w->out_size, &u); u.n > 0; tsr_row_run_next(w, &u)) {
             int64_t a, b, at = tsr_tap_row(w, &t, &u, &a, &b), s = w->stride[2];
             for (int64_t i = a; i < b; i++) {
                 REAL v = x[at + i * s];

@@ -31,8 +31,8 @@ struct qconv {
 /* Input channel c of the group as the tap reads it at output positions [j0, j1); 0 in the padding. */
 static void gather(const struct qconv *v, int64_t plane, const struct tsr_tap *tap, int64_t j0, int64_t j1, int16_t *to)
 {
-    struct tsr_run u;
-    for (tsr_run_first(&v->w, j0, j1, &u); u.n > 0; to += u.n, tsr_run_next(&v->w, &u)) {
+    struct tsr_row_run u;
+    for (tsr_row_run_first(&v->w, j0, j1, &u); u.n > 0; to += u.n, tsr_row_run_next(&v->w, &u)) {
         int64_t a, b, at = tsr_tap_row(&v->w, tap, &u, &a, &b);
         if (a == b) {
             memset(to, 0, (size_t)u.n * sizeof *to);
