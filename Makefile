@@ -23,7 +23,7 @@ PKG_CONFIG ?= pkg-config
 PROTOC_C   ?= protoc-c
 INSTALL    ?= install
 
-PACKAGES   := openblas lapacke libzstd libcjson libprotobuf-c libsodium libzip
+PACKAGES   := openblas lapacke libzstd libcjson libprotobuf-c libsodium nettle libzip
 PKG_CFLAGS  = $(shell $(PKG_CONFIG) --cflags $(PACKAGES) 2>/dev/null)
 PKG_LIBS    = $(shell $(PKG_CONFIG) --libs $(PACKAGES) 2>/dev/null)
 CHECK_CFLAGS = $(shell $(PKG_CONFIG) --cflags check 2>/dev/null)

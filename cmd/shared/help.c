@@ -117,5 +117,7 @@ void tsr_print_version(const struct tsr_cli *cli)
     printf("stream format %d.%d\n", TSR_STREAM_MAJOR, TSR_STREAM_MINOR);
     printf("%s, kernel %s\n", tsr_blas_version(), tsr_blas_kernel());
     printf("zstd %s\n", tsr_codec_version());
-    printf("libsodium %s\n", tsr_hash_version());
+    int major, minor;
+    tsr_sha256_version(&major, &minor);
+    printf("libsodium %s, nettle %d.%d\n", tsr_key_version(), major, minor);
 }

@@ -1,27 +1,24 @@
 #include "base/hash.h"
 
+#include <nettle/sha2.h>
+#include <nettle/version.h>
 #include <sodium.h>
 #include <string.h>
 
-_Static_assert(sizeof(crypto_hash_sha256_state) <= sizeof(struct tsr_sha256), "sha256 state");
+_Static_assert(sizeof(struct sha256_ctx) <= sizeof(struct tsr_sha256), "sha256 state");
 _Static_assert(sizeof(crypto_generichash_state) <= sizeof(struct tsr_keyhash), "blake2b state");
 
 void tsr_sha256(const void *data, size_t n, uint8_t out[TSR_SHA256_LEN])
 {
-    (void)crypto_hash_sha256(out, data, n);
+    struct tsr_sha256 h;
+    tsr_sha256_init(&h);
+    tsr_sha256_update(&h, data, n);
+    tsr_sha256_final(&h, out);
 }
 
-void tsr_sha256_init(struct tsr_sha256 *h) { (void)crypto_hash_sha256_init((void *)h->opaque); }
-
-void tsr_sha256_update(struct tsr_sha256 *h, const void *data, size_t n)
-{
-    (void)crypto_hash_sha256_update((void *)h->opaque, data, n);
-}
-
-void tsr_sha256_final(struct tsr_sha256 *h, uint8_t out[TSR_SHA256_LEN])
-{
-    (void)crypto_hash_sha256_final((void *)h->opaque, out);
-}
+void tsr_sha256_init(struct tsr_sha256 *h) { sha256_init((void *)h->opaque); }
+void tsr_sha256_update(struct tsr_sha256 *h, const void *data, size_t n) { sha256_update((void *)h->opaque, n, data); }
+void tsr_sha256_final(struct tsr_sha256 *h, uint8_t out[TSR_SHA256_LEN]) { sha256_digest((void *)h->opaque, TSR_SHA256_LEN, out); }
 
 void tsr_keyhash_init(struct tsr_keyhash *h)
 {
@@ -49,4 +46,6 @@ void tsr_hex(const void *data, size_t n, char *out)
     out[2 * n] = '\0';
 }
 
-const char *tsr_hash_version(void) { return sodium_version_string(); }
+const char *tsr_key_version(void) { return sodium_version_string(); }
+
+void tsr_sha256_version(int *major, int *minor) { *major = nettle_version_major(), *minor = nettle_version_minor(); }

@@ -1,4 +1,5 @@
-/* hash.h - cryptographic digests (libsodium) and the 128-bit sample key. Thread-safe. */
+/* hash.h - SHA-256 (nettle, which uses the processor's instructions for it) and the 128-bit sample key
+ * (libsodium). Thread-safe. */
 #ifndef TSR_BASE_HASH_H
 #define TSR_BASE_HASH_H
 
@@ -33,7 +34,8 @@ void tsr_keyhash_final(struct tsr_keyhash *h, struct tsr_key *out);
 /* "0a1b…" of n bytes into out[2n+1]. */
 void tsr_hex(const void *data, size_t n, char *out);
 
-/* "1.0.18": the libsodium in use. Static storage. */
-const char *tsr_hash_version(void);
+/* The libsodium and the nettle in use: "1.0.18", in static storage; 3 and 8. */
+const char *tsr_key_version(void);
+void tsr_sha256_version(int *major, int *minor);
 
 #endif

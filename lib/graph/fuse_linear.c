@@ -49,6 +49,18 @@ enum tsr_status tsr_fuse_relu(struct tsr_fuse *f, const struct tsr_node *node, b
 
 static double element(const struct tsr_tensor *t, int64_t i) { return tsr_load_f64(t->dtype, t->data, i); }
 
+/* to[k] = w[k] g for `from` <= k < `end`, rounded once. */
+static void scale(const struct tsr_tensor *w, struct tsr_tensor *to, int64_t from, int64_t end, double g)
+{
+    if (w->dtype == TSR_F32) {
+        const float *a = w->data;
+        float *b = to->data;
+        for (int64_t k = from; k < end; k++) b[k] = (float)((double)a[k] * g);
+        return;
+    }
+    for (int64_t k = from; k < end; k++) tsr_store_f64(w->dtype, to->data, k, element(w, k) * g);
+}
+
 /* Anchored at the BatchNormalization after a Conv with known weights; inference only:
  * W' = W g, b' = (b - mean) g + beta with g = gamma / sqrt(var + epsilon). */
 enum tsr_status tsr_fuse_batchnorm(struct tsr_fuse *f, const struct tsr_node *node, bool *done)
@@ -68,7 +80,7 @@ enum tsr_status tsr_fuse_batchnorm(struct tsr_fuse *f, const struct tsr_node *no
     }
     if (b && (b->shape.rank != 1 || b->shape.dim[0] != n)) return TSR_OK;
     const double epsilon = (double)tsr_node_float(node, "epsilon", 1e-5f);
-    TSR_TRY(tsr_tensor_copy(&w2, w, f->err));
+    TSR_TRY(tsr_tensor_new(&w2, w->dtype, &w->shape, NULL, f->err));
     enum tsr_status status = tsr_tensor_zeros(&b2, w->dtype, 1, &n, f->err);
     if (status != TSR_OK) {
         tsr_tensor_release(&w2);
@@ -77,7 +89,7 @@ enum tsr_status tsr_fuse_batchnorm(struct tsr_fuse *f, const struct tsr_node *no
     const int64_t each = n > 0 ? tsr_tensor_count(w) / n : 0;
     for (int64_t i = 0; i < n; i++) {
         const double g = element(p[0], i) / sqrt(element(p[3], i) + epsilon);
-        for (int64_t k = i * each; k < (i + 1) * each; k++) tsr_store_f64(w->dtype, w2.data, k, element(w, k) * g);
+        scale(w, &w2, i * each, (i + 1) * each, g);
         tsr_store_f64(w->dtype, b2.data, i, ((b ? element(b, i) : 0) - element(p[2], i)) * g + element(p[1], i));
     }
     int32_t in[3] = {conv->in[0], -1, -1};

@@ -145,10 +145,10 @@ void tsr_conv_last_pack(const struct tsr_conv_last *v, float *to, float *work)
     for (int64_t g = 0; g < v->groups; g++) {
         struct tsr_panels p;
         const float *from = weight + g * v->mg * k;
-        for (int64_t m = 0; m < v->mg; m++)
-            for (int64_t c = 0; c < v->cg; c++)
-                for (int64_t t = 0; t < taps; t++) work[(t * v->cg + c) * v->mg + m] = *from++;
-        tsr_panels_pack(&p, false, k, v->mg, work, v->mg, TSR_PANELS_MANY, to + g * tsr_panels_size(k, v->mg));
+        for (int64_t m = 0; taps > 1 && m < v->mg; m++)
+            for (int64_t t = 0; t < taps; t++)
+                for (int64_t c = 0; c < v->cg; c++) work[m * k + t * v->cg + c] = from[m * k + c * taps + t];
+        tsr_panels_pack(&p, true, k, v->mg, taps > 1 ? work : from, k, TSR_PANELS_MANY, to + g * tsr_panels_size(k, v->mg));
     }
 }
 
