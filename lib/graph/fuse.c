@@ -40,9 +40,8 @@ enum tsr_status tsr_fuse_refresh(struct tsr_fuse *f)
 
 const struct tsr_node *tsr_fuse_producer(const struct tsr_fuse *f, int32_t v, const char *op_type)
 {
-    if (v < 0 || f->g->value[v].producer < 0) return NULL;
-    const struct tsr_node *node = &f->g->node[f->g->value[v].producer];
-    return tsr_node_is(node, op_type) ? node : NULL;
+    const struct tsr_node *node = tsr_graph_producer(f->g, v);
+    return node != NULL && tsr_node_is(node, op_type) ? node : NULL;
 }
 
 bool tsr_fuse_hidden(const struct tsr_fuse *f, int32_t v) { return v >= 0 && !f->keep[v]; }

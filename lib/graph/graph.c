@@ -106,6 +106,11 @@ enum tsr_status tsr_graph_warn(struct tsr_graph *g, struct tsr_error *err, const
 
 int32_t tsr_graph_find(const struct tsr_graph *g, const char *name) { return tsr_index_find(g->index, name); }
 
+const struct tsr_node *tsr_graph_producer(const struct tsr_graph *g, int32_t v)
+{
+    return v >= 0 && g->value[v].producer >= 0 ? &g->node[g->value[v].producer] : NULL;
+}
+
 const struct tsr_tensor *tsr_graph_constant(const struct tsr_graph *g, int32_t v)
 {
     if (v < 0) return NULL;

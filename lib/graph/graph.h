@@ -66,6 +66,8 @@ int32_t tsr_graph_find(const struct tsr_graph *g, const char *name);
 /* What value v holds in every run: its initialiser, also where that is only an input's default, or the tensor of the
  * Constant that gives it; NULL otherwise, and for v < 0. Borrowed. */
 const struct tsr_tensor *tsr_graph_constant(const struct tsr_graph *g, int32_t v);
+/* The node that gives value v, or NULL (also for v < 0). Borrowed. */
+const struct tsr_node *tsr_graph_producer(const struct tsr_graph *g, int32_t v);
 /* Counts how often nodes read each value, onto reads[n_value], and sets reader[n_value] to the last node
  * that does; both are zero before. */
 void tsr_graph_readers(const struct tsr_graph *g, int32_t *reads, int32_t *reader);

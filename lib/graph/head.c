@@ -2,11 +2,6 @@
 
 #include <string.h>
 
-static const struct tsr_node *producer(const struct tsr_graph *g, int32_t v)
-{
-    return v >= 0 && g->value[v].producer >= 0 ? &g->node[g->value[v].producer] : NULL;
-}
-
 static bool is(const struct tsr_node *node, const char *op_type)
 {
     return node != NULL && tsr_node_is(node, op_type);
@@ -25,7 +20,7 @@ static int32_t stored(const struct tsr_graph *g, int32_t v, bool *plain)
         *plain = *plain && g->value[v].init.dtype == TSR_F32;
         return v;
     }
-    const struct tsr_node *node = producer(g, v);
+    const struct tsr_node *node = tsr_graph_producer(g, v);
     if (!(on_grid(node) || is(node, "Cast")) || node->in[0] < 0 || !g->value[node->in[0]].is_init) return -1;
     *plain = false;
     return node->in[0];
@@ -57,7 +52,7 @@ static bool from_matmul(const struct tsr_graph *g, const struct tsr_node *node, 
     h->bias = -1;
     if (is(node, "Add"))
         for (int k = 0; k < 2; k++) {
-            const struct tsr_node *product = producer(g, node->in[1 - k]);
+            const struct tsr_node *product = tsr_graph_producer(g, node->in[1 - k]);
             if (!is(product, "MatMul")) continue;
             h->bias = stored(g, node->in[k], &h->plain);
             if (h->bias < 0) continue;
@@ -99,8 +94,8 @@ static bool passes(const struct tsr_graph *g, const struct tsr_node *node)
 struct tsr_logits tsr_graph_logits(const struct tsr_graph *g)
 {
     struct tsr_logits l = {.value = g->n_output > 0 ? g->output[0] : -1, .softmax = -1};
-    const struct tsr_node *node = producer(g, l.value);
-    while (node != NULL && passes(g, node)) node = producer(g, node->in[0]);
+    const struct tsr_node *node = tsr_graph_producer(g, l.value);
+    while (node != NULL && passes(g, node)) node = tsr_graph_producer(g, node->in[0]);
     if (!is(node, "Softmax") && !is(node, "LogSoftmax")) return l;
     return (struct tsr_logits){.value = node->in[0], .softmax = node->out[0], .log = is(node, "LogSoftmax")};
 }
@@ -109,13 +104,13 @@ enum tsr_status tsr_graph_head(const struct tsr_graph *g, struct tsr_head *head,
 {
     *head = (struct tsr_head){.bias = -1, .plain = true};
     int32_t v = tsr_graph_logits(g).value;
-    const struct tsr_node *node = producer(g, v);
+    const struct tsr_node *node = tsr_graph_producer(g, v);
     while (is(node, "Identity") || is(node, "Dropout") || is(node, "Cast")) {
         v = node->in[0];
-        node = producer(g, v);
+        node = tsr_graph_producer(g, v);
     }
     head->logits = v;
-    while (on_grid(node)) node = producer(g, node->in[0]); /* outputs that are quantised, too */
+    while (on_grid(node)) node = tsr_graph_producer(g, node->in[0]); /* outputs that are quantised, too */
     if (node == NULL || !(from_gemm(g, node, head) || from_matmul(g, node, head)))
         return tsr_fail(err, TSR_E_NOT_FOUND,
                         "the model does not end in a linear layer; name the layer to use with --layer");

@@ -25,11 +25,6 @@ static bool is(const struct tsr_node *node, const char *op_type)
     return known && strcmp(node->op_type, op_type) == 0;
 }
 
-static const struct tsr_node *maker(const struct tsr_graph *g, int32_t v)
-{
-    return v >= 0 && g->value[v].producer >= 0 ? &g->node[g->value[v].producer] : NULL;
-}
-
 static const struct tsr_tensor *constant(const struct tsr_graph *g, const struct tsr_node *node, int k)
 {
     return k < node->n_in ? tsr_graph_constant(g, node->in[k]) : NULL;
@@ -69,7 +64,7 @@ static bool read_grid(const struct tsr_graph *g, const struct tsr_node *node, in
 /* The integers behind the float value v, whose DequantizeLinear it comes from. */
 static const struct tsr_node *dequantised(const struct tsr_graph *g, int32_t v)
 {
-    const struct tsr_node *node = maker(g, v);
+    const struct tsr_node *node = tsr_graph_producer(g, v);
     return node != NULL && is(node, "DequantizeLinear") && tsr_node_int(node, "block_size", 0) == 0 ? node : NULL;
 }
 
