@@ -7,7 +7,7 @@ static const char *const modes[] = {"auto", "a", "b", "both", NULL};
 static const char *const budgets[] = {"quick", "quality", NULL};
 
 static struct {
-    const char *model, *layer, *lr;
+    const char *model, *layer, *lr, *grid_lr;
     struct tsr_strings refs;
     int64_t steps, batch, grid_steps;
     double hub_weight, temperature, retain;
@@ -30,6 +30,7 @@ static const struct tsr_option options[] = {
     TSR_CHOICE(0, "grid", "GRID", &set.grid, tsr_grid_names, "then teach it on this grid and write it quantised (default: f32)"),
     TSR_FLAG(0, "grid-only", &set.grid_only, "the receiver was taught before: teach it on the grid alone"),
     TSR_INT(0, "grid-steps", "N", &set.grid_steps, 0, 100000000, "optimiser steps on the grid; overrides --budget"),
+    TSR_STRING(0, "grid-lr", "RATE", &set.grid_lr, "learning rate on the grid, or 'auto' (default: auto)"),
     TSR_CHOICE(0, "target", "RUNTIME", &set.target, tsr_quant_target_names, "whose conventions --grid follows (default: ort)"),
     TSR_FLAG(0, "no-head-refit", &set.no_head, "do not try the closed-form last layer"),
     TSR_STRING('l', "layer", "TENSOR", &set.layer, "whose hub tokens to use (default: the first in the stream)"),
@@ -95,7 +96,7 @@ static enum tsr_status settings(struct tsr_cli *cli, const struct tsr_tokens *to
     o->stop = tsr_cli_stopped;
     if (set.steps > 0) o->steps = set.steps;
     if (set.batch > 0) o->batch = set.batch;
-    return tsr_cli_rate(set.lr, &o->rate, err);
+    return tsr_cli_rate("lr", set.lr, &o->rate, err);
 }
 
 static enum tsr_status put_report(struct tsr_cli *cli, const struct tsr_teach_report *r, struct tsr_error *err)
@@ -159,6 +160,7 @@ static enum tsr_status teach_on_grid(struct tsr_cli *cli, struct work *k, const 
     grid.teach.rate = own.rate;
     grid.teach.looks = own.looks;
     grid.teach.refit_head = false;
+    TSR_TRY(tsr_cli_rate("grid-lr", set.grid_lr, &grid.teach.rate, err));
     tsr_progress_begin(&progress, cli, "teaching on the grid", "steps", grid.teach.steps);
     grid.teach.progress_arg = &progress;
     enum tsr_status status = tsr_teach_on_grid(k->g, &k->tokens, &k->refs, k->key, &grid, &made, &report, err);
@@ -234,8 +236,12 @@ static enum tsr_status run(struct tsr_cli *cli, struct tsr_error *err)
     if (set.model == NULL) return tsr_fail(err, TSR_E_USAGE, "which receiver? Give --model FILE");
     if (set.stitch && tsr_cli_given(cli, "grid"))
         return tsr_fail(err, TSR_E_USAGE, "--stitch trains nothing, so nothing on a grid either");
-    if ((set.grid_only || tsr_cli_given(cli, "grid-steps") || tsr_cli_given(cli, "target")) && !tsr_cli_given(cli, "grid"))
-        return tsr_fail(err, TSR_E_USAGE, "--grid-only, --grid-steps and --target go with --grid");
+    if ((set.grid_only || tsr_cli_given(cli, "grid-steps") || set.grid_lr != NULL || tsr_cli_given(cli, "target")) &&
+        !tsr_cli_given(cli, "grid"))
+        return tsr_fail(err, TSR_E_USAGE, "--grid-only, --grid-steps, --grid-lr and --target go with --grid");
+    if (set.grid_only && (tsr_cli_given(cli, "steps") || set.lr != NULL))
+        return tsr_fail(err, TSR_E_USAGE, "--steps and --lr are of teaching in float, which --grid-only leaves out; "
+                                          "on the grid they are --grid-steps and --grid-lr");
     if (set.stitch && cli->external)
         return tsr_fail(err, TSR_E_USAGE, "--external is about the model written; --stitch writes none");
     TSR_GO(status, done, tsr_cli_model(cli, set.model, &k.g, err));

@@ -156,7 +156,7 @@ static enum tsr_status settings(struct tsr_cli *cli, struct tsr_train_options *o
     o->fit.patience = set.patience;
     o->fit.seed = (uint64_t)cli->seed;
     o->fit.stop = tsr_cli_stopped;
-    return tsr_cli_rate(set.lr, &o->rate, err);
+    return tsr_cli_rate("lr", set.lr, &o->rate, err);
 }
 
 static enum tsr_status report_training(struct tsr_cli *cli, const struct tsr_train_report *r, struct tsr_error *err)

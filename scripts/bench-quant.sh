@@ -79,7 +79,7 @@ ptq() {
 }
 
 # The float twin: taught by the default budget, then from there once more at a low rate, as long as teaching on the
-# grid takes, so that more steps do not pass for fidelity.
+# longest grid takes, so that more steps do not pass for fidelity.
 twin() {
     local tx=$1 rx=$2 teacher=$dir/teacher-$1.onnx
     test ! -e "$dir/float-$tx-$rx.onnx" || return 0
@@ -97,7 +97,7 @@ twin() {
     fi
     tessera-model "$(specification "$rx") $(shape "$task") seed=$seed" -o "$dir/student.onnx"
     tessera-decode -T1 -m "$dir/student.onnx" -r "$dir/ref-x.npy" --seed "$seed" -o "$dir/once.onnx" < "$dir/$tx.tsr" 2>> "$log"
-    tessera-decode -T1 -m "$dir/once.onnx" -r "$dir/ref-x.npy" --steps 600 --lr 5e-4 --seed "$seed" -o "$dir/new.onnx" < "$dir/$tx.tsr" 2>> "$log"
+    tessera-decode -T1 -m "$dir/once.onnx" -r "$dir/ref-x.npy" --steps 2400 --lr 5e-4 --seed "$seed" -o "$dir/new.onnx" < "$dir/$tx.tsr" 2>> "$log"
     mv "$dir/new.onnx" "$dir/float-$tx-$rx.onnx"
 }
 teach() {

@@ -150,8 +150,8 @@ enum tsr_status tsr_cli_poll(struct tsr_error *err) TSR_MUST_USE;
 /* The same as a question, for the library's `stop`. */
 bool tsr_cli_stopped(void);
 
-/* What --lr says of the rates to try: NULL and "auto" leave *choice alone, a number is the only one. */
-enum tsr_status tsr_cli_rate(const char *text, struct tsr_rate_choice *choice, struct tsr_error *err) TSR_MUST_USE;
+/* What --OPTION TEXT says of the rates to try: NULL and "auto" leave *choice alone, a number is the only one. */
+enum tsr_status tsr_cli_rate(const char *option, const char *text, struct tsr_rate_choice *choice, struct tsr_error *err) TSR_MUST_USE;
 
 /* The line "training 120/600 steps, 3 s left" on stderr. Nothing is drawn unless stderr is a
  * terminal, stdout is not a pipe and one second has passed, or --progress=always was given.

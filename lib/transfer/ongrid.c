@@ -13,6 +13,10 @@ struct tsr_ongrid_options tsr_ongrid_defaults(enum tsr_grid grid, bool quality)
     o.teach.rate = quality ? (struct tsr_rate_choice){.list = {2e-3f, 5e-4f}, .n = 2, .steps = 100}
                            : (struct tsr_rate_choice){.list = {1e-3f}, .n = 1};
     o.teach.looks = quality ? 4 : 2;
+    if (quality && tsr_grid_activation_bits(grid) <= 4) { /* far from what floats learnt: long steps, and many */
+        o.teach.steps = 2400;
+        o.teach.rate = (struct tsr_rate_choice){.list = {5e-3f}, .n = 1};
+    }
     o.teach.refit_head = false;
     return o;
 }

@@ -11,7 +11,8 @@ struct tsr_ongrid_options {
     struct tsr_teach_options teach;
 };
 
-/* A quarter of the steps and smaller rates than teaching in float has; the head is not refitted. */
+/* A quarter of the steps and smaller rates than teaching in float has (more of both where activations have 4 bits);
+ * the head is not refitted. */
 struct tsr_ongrid_options tsr_ongrid_defaults(enum tsr_grid grid, bool quality);
 
 struct tsr_ongrid_report {

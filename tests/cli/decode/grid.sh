@@ -24,6 +24,8 @@ on_grid --grid int8 --target tflm -o tflm.onnx
 on_grid --grid f16 -o half.onnx
 expect 0 tessera-inspect half.onnx
 says out 'Cast '
+on_grid --grid w4a4 --grid-lr 1e-9 -o still.onnx
+! cmp -s still.onnx w4a4.onnx || not_ok "--grid-lr does nothing"
 # both lessons at once are one after the other
 learn -r "$refs" --grid int8 --grid-steps 60 --report r.json -o both.onnx tokens.tsr
 test "$(grep -c '"schema"' r.json)" -eq 2 || not_ok "two reports are due"
@@ -40,6 +42,13 @@ expect 2 tessera-decode --grid int3 -m float.onnx -r "$refs" -o no.onnx tokens.t
 expect 2 tessera-decode --grid-only -m float.onnx -r "$refs" -o no.onnx tokens.tsr
 says err '--grid'
 expect 2 tessera-decode --grid-steps 5 -m float.onnx -r "$refs" -o no.onnx tokens.tsr
+expect 2 tessera-decode --grid-lr 1 -m float.onnx -r "$refs" -o no.onnx tokens.tsr
+says err '--grid-lr'
+expect 2 tessera-decode --grid int8 --grid-lr fast -m float.onnx -r "$refs" -o no.onnx tokens.tsr
+says err "option '--grid-lr'"
+expect 2 tessera-decode --grid int8 --grid-only --lr 0.1 -m float.onnx -r "$refs" -o no.onnx tokens.tsr
+says err '--grid-lr'
+expect 2 tessera-decode --grid int8 --grid-only --steps 3 -m float.onnx -r "$refs" -o no.onnx tokens.tsr
 expect 2 tessera-decode --target tflm -m float.onnx -r "$refs" -o no.onnx tokens.tsr
 expect 2 tessera-decode --stitch --grid int8 -m float.onnx -r "$refs" -o no.onnx tokens.tsr
 says err '--stitch'
