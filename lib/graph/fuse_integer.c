@@ -212,6 +212,49 @@ static enum tsr_status fuse_gemm(struct tsr_fuse *f, const struct tsr_node *node
     return tsr_fuse_commit(f, &f->g->node[last]);
 }
 
+/* The Add that gives every row of the product `node` with weights w a known bias, or NULL; *bias: the row. */
+static const struct tsr_node *row_added(const struct tsr_fuse *f, const struct tsr_node *node, const struct tsr_tensor *w, int32_t *bias)
+{
+    const struct tsr_node *add = w != NULL ? tsr_fuse_reader(f, node->out[0], "Add") : NULL;
+    if (add == NULL) return NULL;
+    *bias = tsr_fuse_other(add, node->out[0]);
+    const struct tsr_tensor *row = tsr_fuse_constant(f, *bias);
+    return row != NULL && row->dtype == TSR_F32 && row->shape.rank == 1 && row->shape.dim[0] == w->shape.dim[1] ? add : NULL;
+}
+
+/* The bias in units of the product of both scales, rounded half to even: an initialiser *made, or -1 where it might
+ * not fit beside the sums of k products. */
+static enum tsr_status whole_bias(struct tsr_fuse *f, int32_t bias, const struct tsr_fuse_grid *a, const struct tsr_fuse_grid *b, int64_t k,
+                                  int32_t *made)
+{
+    const struct tsr_tensor *row = tsr_fuse_constant(f, bias), *scale = tsr_fuse_constant(f, b->scale);
+    const int64_t n = tsr_tensor_count(row), step = tsr_tensor_count(scale) > 1;
+    struct tsr_tensor t;
+    *made = -1;
+    if (k > 1 << 14) return TSR_OK; /* 2^14 products of 8 bits and 2^30 fit 31 */
+    TSR_TRY(tsr_tensor_zeros(&t, TSR_I32, 1, &n, f->err));
+    for (int64_t j = 0; j < n; j++) {
+        const double v = rint((double)((const float *)row->data)[j] / ((double)a->step * (double)((const float *)scale->data)[j * step]));
+        if (!(fabs(v) <= 0x1p30)) {
+            tsr_tensor_release(&t);
+            return TSR_OK;
+        }
+        ((int32_t *)t.data)[j] = (int32_t)v;
+    }
+    return tsr_fuse_add(f, bias, "whole", &t, made);
+}
+
+/* MatMul of two dequantised operands whose last result, with or without a row added, is quantised at t. */
+static enum tsr_status fuse_quantised_matmul(struct tsr_fuse *f, const struct tsr_fuse_grid *a, const struct tsr_fuse_grid *b, int32_t bias,
+                                             const struct tsr_fuse_tail *t)
+{
+    const size_t tail = (size_t)(t->node - f->g->node);
+    const int32_t in[9] = {a->q, a->scale, a->zero, b->q, b->scale, b->zero, t->grid.scale, t->grid.zero, bias};
+    TSR_TRY(tsr_fuse_begin(f, "QLinearMatMul", bias >= 0 ? "tessera" : "", bias >= 0 ? 9 : 8, in, t->grid.q));
+    TSR_TRY(put_bounds(f, t));
+    return tsr_fuse_commit(f, &f->g->node[tail]);
+}
+
 /* MatMul of two dequantised operands; a bias that is added to floats comes along. */
 static enum tsr_status fuse_matmul(struct tsr_fuse *f, const struct tsr_node *node, bool *done)
 {
@@ -222,31 +265,21 @@ static enum tsr_status fuse_matmul(struct tsr_fuse *f, const struct tsr_node *no
     if (dequantised_weights(f, node->in[1], 1, &b)) {
         w = tsr_fuse_constant(f, b.q);
         if (w->shape.rank != 2) return TSR_OK;
-        TSR_TRY(need_zero(f, &b));
     } else if (!tsr_fuse_dequantised(f, node->in[1], &b)) {
         return TSR_OK;
     }
-    const size_t at = (size_t)(node - f->g->node);
-    if (tsr_fuse_quantised(f, node->out[0], true, &t)) {
-        const size_t tail = (size_t)(t.node - f->g->node);
-        const int32_t in[8] = {a.q, a.scale, a.zero, b.q, b.scale, b.zero, t.grid.scale, t.grid.zero};
-        TSR_TRY(tsr_fuse_begin(f, "QLinearMatMul", "", 8, in, t.grid.q));
-        TSR_TRY(put_bounds(f, &t));
-        *done = true;
-        return tsr_fuse_commit(f, &f->g->node[tail]);
-    }
-    int32_t bias = -1;
-    size_t last = at;
-    const struct tsr_node *add = tsr_fuse_reader(f, node->out[0], "Add");
-    if (add != NULL && w != NULL) {
-        int32_t other = tsr_fuse_other(add, node->out[0]);
-        const struct tsr_tensor *row = tsr_fuse_constant(f, other);
-        if (row != NULL && row->dtype == TSR_F32 && row->shape.rank == 1 && row->shape.dim[0] == w->shape.dim[1])
-            bias = other, last = (size_t)(add - f->g->node);
-    }
+    *done = true;
+    int32_t bias = -1, whole = -1;
+    const struct tsr_node *add = row_added(f, node, w, &bias);
+    size_t last = (size_t)((add != NULL ? add : node) - f->g->node);
+    if (add == NULL) bias = -1;
+    const int64_t k = w != NULL ? w->shape.dim[0] : 0;
+    if (w != NULL) TSR_TRY(need_zero(f, &b));
+    const bool quantised = tsr_fuse_quantised(f, f->g->node[last].out[0], true, &t);
+    if (quantised && bias >= 0) TSR_TRY(whole_bias(f, bias, &a, &b, k, &whole));
+    if (quantised && (bias < 0 || whole >= 0)) return fuse_quantised_matmul(f, &a, &b, whole, &t);
     const int32_t in[7] = {a.q, b.q, a.scale, b.scale, a.zero, b.zero, bias}, out = f->g->node[last].out[0];
     TSR_TRY(tsr_fuse_begin(f, "MatMulIntegerToFloat", "com.microsoft", bias >= 0 ? 7 : 6, in, out));
-    *done = true;
     return tsr_fuse_commit(f, &f->g->node[last]);
 }
 

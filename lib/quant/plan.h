@@ -2,7 +2,9 @@
  *
  * The placement is the one that ONNX Runtime turns into integer operators: every input of a quantised
  * node comes through DequantizeLinear, every output of a convolution and of an element-wise node ends
- * in QuantizeLinear, and operators that only move elements keep the step of their input. */
+ * in QuantizeLinear, and operators that only move elements keep the step of their input. Where a function of
+ * single numbers (Gelu, Tanh ..., also spelt out) between a product and a quantised tensor is no mere clamp, the
+ * product's output is quantised too, so that the function is a table of 256 integers for whoever runs the model. */
 #ifndef TSR_QUANT_PLAN_H
 #define TSR_QUANT_PLAN_H
 
