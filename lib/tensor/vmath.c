@@ -89,6 +89,8 @@ struct vmath {
 #define VM_TARGET __attribute__((target("avx512f,avx512dq,avx512bw,avx512vl,avx2,fma,prefer-vector-width=512")))
 #endif
 #define MA(a, b, c) __builtin_fmaf(a, b, c)
+#define VM_ROWS_BY_HAND
+#include "tensor/vmath_avx512.h"
 #include "tensor/vmath_kernels.h"
 #endif
 

@@ -3,6 +3,7 @@
  *   VM_TARGET    the target attribute
  *   MA(a, b, c)  a * b + c, fused where the set has it
  *   VM_VEC, VM_WIDTH, VM_LOAD, VM_STORE, VM_MAX  its vectors
+ *   VM_ROWS_BY_HAND  defined where exp_sum and softmax are there already
  * Every loop body is branch-free so that the compiler turns it into vector code; the left-over
  * elements go through the same operations one by one and so give the same bits.
  * Coefficients: minimax fits of our own by the Remez exchange algorithm in 40 digits. */
@@ -250,6 +251,7 @@ VM_TARGET static void VM(swish_grad)(int64_t n, float alpha, const float *x, con
     TSR_IVDEP for (int64_t i = 0; i < n; i++) gx[i] = gy[i] * VM(swish_slope)(x[i], alpha);
 }
 
+#ifndef VM_ROWS_BY_HAND
 /* Sixteen running sums, whatever the vector length, added up pairwise in the end. The exponentials
  * of a block are in the cache when they are summed. */
 VM_INLINE float VM(exp_sum1)(int64_t n, const float *x, float m, float *y)
@@ -273,6 +275,7 @@ VM_TARGET static float VM(exp_sum)(int64_t n, const float *x, float m, float *y)
 {
     return VM(exp_sum1)(n, x, m, y);
 }
+#endif
 
 /* VM_MAX(a, b): the larger of two vectors of VM_WIDTH, b where a is NaN. */
 VM_INLINE float VM(max1)(int64_t n, const float *x)
@@ -298,6 +301,7 @@ VM_TARGET static float VM(max)(int64_t n, const float *x)
     return VM(max1)(n, x);
 }
 
+#ifndef VM_ROWS_BY_HAND
 VM_TARGET static void VM(softmax)(int64_t rows, int64_t n, const float *x, float *y)
 {
     for (int64_t r = 0; r < rows; r++, x += n, y += n) {
@@ -305,6 +309,7 @@ VM_TARGET static void VM(softmax)(int64_t rows, int64_t n, const float *x, float
         for (int64_t i = 0; i < n; i++) y[i] *= s;
     }
 }
+#endif
 
 VM_TARGET static double VM(sum)(int64_t n, const float *x)
 {
