@@ -1,7 +1,8 @@
 /* fuse_integer.c - operators between DequantizeLinear and QuantizeLinear become operators on integers.
  *
  * A convolution, product, sum or mean whose inputs are dequantised and whose output is quantised, over a
- * Relu or Clip at most, is computed on the integers; a product whose output stays float as well. Operators
+ * Relu or Clip at most, is computed on the integers; a product whose output stays float as well, also that of
+ * the inputs of a recurrent operator. Operators
  * that only move elements move the integers. Chains of element-wise operators are in fuse_table.c. */
 #include <math.h>
 #include <string.h>
@@ -283,6 +284,30 @@ static enum tsr_status fuse_matmul(struct tsr_fuse *f, const struct tsr_node *no
     return tsr_fuse_commit(f, &f->g->node[last]);
 }
 
+/* A recurrent operator whose X and W are dequantised multiplies those in integers; its states stay floats. */
+static enum tsr_status fuse_recurrent(struct tsr_fuse *f, const struct tsr_node *node, bool *done)
+{
+    enum { LENS = 4, OPERATOR = 8, ALL = 11, OUTPUTS = 3, MOST = 1 << 14 };
+    struct tsr_fuse_grid x, w;
+    if (node->n_in > OPERATOR || node->n_out > OUTPUTS || tsr_node_int(node, "layout", 0) != 0) return TSR_OK;
+    if (node->n_in > LENS && node->in[LENS] >= 0) return TSR_OK;
+    if (!tsr_fuse_dequantised(f, node->in[0], &x) || !dequantised_weights(f, node->in[1], 1, &w)) return TSR_OK;
+    const struct tsr_tensor *q = tsr_fuse_constant(f, w.q), *zero = w.zero >= 0 ? tsr_fuse_constant(f, w.zero) : NULL;
+    if (x.type != TSR_U8 || w.type != TSR_I8 || q->shape.rank != 3 || q->shape.dim[2] % 4 != 0 || q->shape.dim[2] > MOST) return TSR_OK;
+    for (int64_t i = 0; zero != NULL && i < tsr_tensor_count(zero); i++)
+        if (((const int8_t *)zero->data)[i] != 0) return TSR_OK;
+    const char *in[ALL], *out[OUTPUTS];
+    for (int k = 0; k < OPERATOR; k++) in[k] = k < node->n_in && node->in[k] >= 0 ? f->g->value[node->in[k]].name : "";
+    const int32_t own[5] = {x.q, w.q, x.scale, x.zero, w.scale};
+    for (int k = 0; k < 5; k++) in[k < 2 ? k : OPERATOR + k - 2] = f->g->value[own[k]].name;
+    for (int k = 0; k < node->n_out; k++) out[k] = node->out[k] >= 0 ? f->g->value[node->out[k]].name : "";
+    const size_t at = (size_t)(node - f->g->node);
+    TSR_TRY(tsr_graph_add_node(f->g, node->op_type, "tessera", node->name, ALL, in, node->n_out, out, f->err));
+    move_attributes(f, at);
+    *done = true;
+    return tsr_fuse_commit(f, &f->g->node[at]);
+}
+
 /* ---- sums and means ------------------------------------------------------------------------- */
 
 static enum tsr_status fuse_binary(struct tsr_fuse *f, const struct tsr_node *node, bool *done)
@@ -397,6 +422,7 @@ enum tsr_status tsr_fuse_integer(struct tsr_fuse *f, const struct tsr_node *node
     if (tsr_node_is(node, "Add") || tsr_node_is(node, "Mul")) return fuse_binary(f, node, done);
     if (tsr_node_is(node, "GlobalAveragePool") || tsr_node_is(node, "AveragePool")) return fuse_pool(f, node, done);
     if (tsr_node_is(node, "ReduceMean")) return fuse_mean(f, node, done);
+    if (tsr_node_is(node, "LSTM") || tsr_node_is(node, "GRU") || tsr_node_is(node, "RNN")) return fuse_recurrent(f, node, done);
     if (tsr_node_is(node, "Concat")) return fuse_concat(f, node, done);
     if (moves(node)) return fuse_move(f, node, done);
     return TSR_OK;

@@ -284,12 +284,21 @@ bool tsr_quant_reads(const struct tsr_quant_plan *plan, size_t i, int k)
     return l->role != TSR_ROLE_PASS || k == 0;
 }
 
+/* A recurrent operator whose inputs come in 8 bits: our kernels multiply them with its weights in integers. */
+static bool takes_integers(const struct tsr_quant_plan *plan, const struct tsr_node *node)
+{
+    if (plan->grid != TSR_GRID_INT8 || plan->target != TSR_TARGET_ORT || tsr_node_is(node, "ConvTranspose")) return false;
+    return !is_constant(plan->g, node->in[0]);
+}
+
 static void mark_products(struct tsr_quant_plan *plan)
 {
     const struct tsr_graph *g = plan->g;
     for (size_t i = 0; i < g->n_node; i++) {
         const struct tsr_node *node = &g->node[i];
-        if (!tsr_quant_integers(&plan->layer[i])) continue;
+        const struct tsr_quant_layer *l = &plan->layer[i];
+        if (l->role == TSR_ROLE_STORED && l->on && takes_integers(plan, node)) plan->point[node->in[0]].on = true;
+        if (!tsr_quant_integers(l)) continue;
         for (int k = 0; k < node->n_in; k++)
             if (tsr_quant_reads(plan, i, k)) plan->point[node->in[k]].on = true;
         if (tsr_node_is(node, "Conv") || plan->target == TSR_TARGET_TFLM || plan->target == TSR_TARGET_XNNPACK)

@@ -25,7 +25,8 @@ enum tsr_quant_role {
     TSR_ROLE_ELEMENT, /* Add, Mul, Concat, average pools ...: in integers where their inputs are */
     TSR_ROLE_PASS,    /* moves elements: keeps the step of its input 0 */
     TSR_ROLE_LOOKUP,  /* Gather from weights: stored as integers, computed in float */
-    TSR_ROLE_STORED   /* recurrent and transposed-convolution weights: the same */
+    TSR_ROLE_STORED   /* recurrent and transposed-convolution weights: the same, but for what recurrent operators
+                         read, which INT8 for ONNX Runtime quantises too: we multiply it in integers */
 };
 
 struct tsr_quant_layer { /* of a node */

@@ -286,6 +286,45 @@ START_TEST(products_with_bias)
 }
 END_TEST
 
+static int count_of(const struct tsr_graph *g, const char *domain, const char *op_type)
+{
+    int n = 0;
+    for (size_t i = 0; i < g->n_node; i++) n += tsr_node_is_of(&g->node[i], domain, op_type);
+    return n;
+}
+
+/* Recurrent layers take integers where the kernels can: of four inputs or a multiple, from the target that is ours. */
+START_TEST(recurrent)
+{
+    static const struct {
+        const char *text;
+        enum tsr_quant_target target;
+        int integers;
+    } cases[] = {{"bilstm width=12 depth=2 classes=4 input=8x20", TSR_TARGET_ORT, 2},
+                 {"bilstm width=12 depth=2 classes=4 input=7x20", TSR_TARGET_ORT, 1},
+                 {"bilstm width=12 depth=2 classes=4 input=8x20", TSR_TARGET_NCNN, 0}};
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        struct tsr_graph *g = quantised(cases[i].text, cases[i].target), *fused;
+        struct tsr_tensor x, y[2];
+        OK(tsr_graph_fuse(g, NULL, 0, 0, &fused, &err));
+        ck_assert_int_eq(count(g, "LSTM"), 2);
+        ck_assert_int_eq(count_of(fused, "tessera", "LSTM"), cases[i].integers);
+        ck_assert_int_eq(count_of(fused, "", "LSTM"), 2 - cases[i].integers);
+        white_samples(g, 40, &x);
+        run(g, &x, g->output, 1, NULL, &y[0]);
+        run(fused, &x, g->output, 1, NULL, &y[1]);
+        for (int64_t k = 0; k < tsr_tensor_count(&y[0]); k++)
+            ck_assert_float_le(fabsf(((float *)y[0].data)[k] - ((float *)y[1].data)[k]), 0.01f);
+        tsr_tensor_release(&x), tsr_tensor_release(&y[0]), tsr_tensor_release(&y[1]);
+        tsr_graph_free(fused);
+        OK(tsr_graph_fuse(g, NULL, 0, TSR_FUSE_TRAINING, &fused, &err)); /* gradients need floats */
+        ck_assert_int_eq(count_of(fused, "tessera", "LSTM"), 0);
+        tsr_graph_free(fused);
+        tsr_graph_free(g);
+    }
+}
+END_TEST
+
 /* Between the two products of a feed-forward block there are no floats. */
 START_TEST(gelu_is_looked_up)
 {
@@ -303,7 +342,9 @@ END_TEST
 
 START_TEST(short_of_memory)
 {
-    struct tsr_graph *g = quantised(_i ? "transformer width=8 depth=1 classes=3 input=4x8" : "dscnn width=4 depth=1 classes=3 input=1x8x8", TSR_TARGET_ORT), *fused;
+    static const char *const networks[] = {"dscnn width=4 depth=1 classes=3 input=1x8x8", "transformer width=8 depth=1 classes=3 input=4x8",
+                                           "bilstm width=4 depth=1 classes=3 input=4x8"};
+    struct tsr_graph *g = quantised(networks[_i], TSR_TARGET_ORT), *fused;
     for (long n = 1;; n += 1 + n / 20) {
         tsr_mem_fail_after(n);
         enum tsr_status s = tsr_graph_fuse(g, NULL, 0, 0, &fused, &err);
@@ -329,7 +370,8 @@ int main(void)
     tcase_add_test(c, tables_are_exact);
     tcase_add_test(c, products_with_bias);
     tcase_add_test(c, gelu_is_looked_up);
-    tcase_add_loop_test(c, short_of_memory, 0, 2);
+    tcase_add_test(c, recurrent);
+    tcase_add_loop_test(c, short_of_memory, 0, 3);
     suite_add_tcase(s, c);
     return run_suite(s);
 }
