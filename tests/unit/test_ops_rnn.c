@@ -359,7 +359,7 @@ START_TEST(integers_refused)
     ot_fails(&t, TSR_E_UNSUPPORTED, "10 inputs");
     ot_free(&t);
     build_integers(&t, NULL, 2, 1, true);
-    t.in[2].shape.dim[2] += 1;
+    t.in[2].shape.dim[2] -= 1;
     ot_fails(&t, TSR_E_MISMATCH, "W has shape");
     ot_free(&t);
 }
