@@ -1,7 +1,8 @@
 /* fuse_integer.c - operators between DequantizeLinear and QuantizeLinear become operators on integers.
  *
  * A convolution, product, sum or mean whose inputs are dequantised and whose output is quantised, over a
- * Relu or Clip at most, is computed on the integers; a product whose output stays float as well. Operators
+ * Relu or Clip at most, is computed on the integers; a product whose output stays float as well, also that of
+ * the inputs of a recurrent operator. Operators
  * that only move elements move the integers. Chains of element-wise operators are in fuse_table.c. */
 #include <math.h>
 #include <string.h>
@@ -212,6 +213,49 @@ static enum tsr_status fuse_gemm(struct tsr_fuse *f, const struct tsr_node *node
     return tsr_fuse_commit(f, &f->g->node[last]);
 }
 
+/* The Add that gives every row of the product `node` with weights w a known bias, or NULL; *bias: the row. */
+static const struct tsr_node *row_added(const struct tsr_fuse *f, const struct tsr_node *node, const struct tsr_tensor *w, int32_t *bias)
+{
+    const struct tsr_node *add = w != NULL ? tsr_fuse_reader(f, node->out[0], "Add") : NULL;
+    if (add == NULL) return NULL;
+    *bias = tsr_fuse_other(add, node->out[0]);
+    const struct tsr_tensor *row = tsr_fuse_constant(f, *bias);
+    return row != NULL && row->dtype == TSR_F32 && row->shape.rank == 1 && row->shape.dim[0] == w->shape.dim[1] ? add : NULL;
+}
+
+/* The bias in units of the product of both scales, rounded half to even: an initialiser *made, or -1 where it might
+ * not fit beside the sums of k products. */
+static enum tsr_status whole_bias(struct tsr_fuse *f, int32_t bias, const struct tsr_fuse_grid *a, const struct tsr_fuse_grid *b, int64_t k,
+                                  int32_t *made)
+{
+    const struct tsr_tensor *row = tsr_fuse_constant(f, bias), *scale = tsr_fuse_constant(f, b->scale);
+    const int64_t n = tsr_tensor_count(row), step = tsr_tensor_count(scale) > 1;
+    struct tsr_tensor t;
+    *made = -1;
+    if (k > 1 << 14) return TSR_OK; /* 2^14 products of 8 bits and 2^30 fit 31 */
+    TSR_TRY(tsr_tensor_zeros(&t, TSR_I32, 1, &n, f->err));
+    for (int64_t j = 0; j < n; j++) {
+        const double v = rint((double)((const float *)row->data)[j] / ((double)a->step * (double)((const float *)scale->data)[j * step]));
+        if (!(fabs(v) <= 0x1p30)) {
+            tsr_tensor_release(&t);
+            return TSR_OK;
+        }
+        ((int32_t *)t.data)[j] = (int32_t)v;
+    }
+    return tsr_fuse_add(f, bias, "whole", &t, made);
+}
+
+/* MatMul of two dequantised operands whose last result, with or without a row added, is quantised at t. */
+static enum tsr_status fuse_quantised_matmul(struct tsr_fuse *f, const struct tsr_fuse_grid *a, const struct tsr_fuse_grid *b, int32_t bias,
+                                             const struct tsr_fuse_tail *t)
+{
+    const size_t tail = (size_t)(t->node - f->g->node);
+    const int32_t in[9] = {a->q, a->scale, a->zero, b->q, b->scale, b->zero, t->grid.scale, t->grid.zero, bias};
+    TSR_TRY(tsr_fuse_begin(f, "QLinearMatMul", bias >= 0 ? "tessera" : "", bias >= 0 ? 9 : 8, in, t->grid.q));
+    TSR_TRY(put_bounds(f, t));
+    return tsr_fuse_commit(f, &f->g->node[tail]);
+}
+
 /* MatMul of two dequantised operands; a bias that is added to floats comes along. */
 static enum tsr_status fuse_matmul(struct tsr_fuse *f, const struct tsr_node *node, bool *done)
 {
@@ -222,32 +266,46 @@ static enum tsr_status fuse_matmul(struct tsr_fuse *f, const struct tsr_node *no
     if (dequantised_weights(f, node->in[1], 1, &b)) {
         w = tsr_fuse_constant(f, b.q);
         if (w->shape.rank != 2) return TSR_OK;
-        TSR_TRY(need_zero(f, &b));
     } else if (!tsr_fuse_dequantised(f, node->in[1], &b)) {
         return TSR_OK;
     }
-    const size_t at = (size_t)(node - f->g->node);
-    if (tsr_fuse_quantised(f, node->out[0], true, &t)) {
-        const size_t tail = (size_t)(t.node - f->g->node);
-        const int32_t in[8] = {a.q, a.scale, a.zero, b.q, b.scale, b.zero, t.grid.scale, t.grid.zero};
-        TSR_TRY(tsr_fuse_begin(f, "QLinearMatMul", "", 8, in, t.grid.q));
-        TSR_TRY(put_bounds(f, &t));
-        *done = true;
-        return tsr_fuse_commit(f, &f->g->node[tail]);
-    }
-    int32_t bias = -1;
-    size_t last = at;
-    const struct tsr_node *add = tsr_fuse_reader(f, node->out[0], "Add");
-    if (add != NULL && w != NULL) {
-        int32_t other = tsr_fuse_other(add, node->out[0]);
-        const struct tsr_tensor *row = tsr_fuse_constant(f, other);
-        if (row != NULL && row->dtype == TSR_F32 && row->shape.rank == 1 && row->shape.dim[0] == w->shape.dim[1])
-            bias = other, last = (size_t)(add - f->g->node);
-    }
+    *done = true;
+    int32_t bias = -1, whole = -1;
+    const struct tsr_node *add = row_added(f, node, w, &bias);
+    size_t last = (size_t)((add != NULL ? add : node) - f->g->node);
+    if (add == NULL) bias = -1;
+    const int64_t k = w != NULL ? w->shape.dim[0] : 0;
+    if (w != NULL) TSR_TRY(need_zero(f, &b));
+    const bool quantised = tsr_fuse_quantised(f, f->g->node[last].out[0], true, &t);
+    if (quantised && bias >= 0) TSR_TRY(whole_bias(f, bias, &a, &b, k, &whole));
+    if (quantised && (bias < 0 || whole >= 0)) return fuse_quantised_matmul(f, &a, &b, whole, &t);
     const int32_t in[7] = {a.q, b.q, a.scale, b.scale, a.zero, b.zero, bias}, out = f->g->node[last].out[0];
     TSR_TRY(tsr_fuse_begin(f, "MatMulIntegerToFloat", "com.microsoft", bias >= 0 ? 7 : 6, in, out));
-    *done = true;
     return tsr_fuse_commit(f, &f->g->node[last]);
+}
+
+/* A recurrent operator whose X and W are dequantised multiplies those in integers; its states stay floats. */
+static enum tsr_status fuse_recurrent(struct tsr_fuse *f, const struct tsr_node *node, bool *done)
+{
+    enum { LENS = 4, OPERATOR = 8, ALL = 11, OUTPUTS = 3, MOST = 1 << 14 };
+    struct tsr_fuse_grid x, w;
+    if (node->n_in > OPERATOR || node->n_out > OUTPUTS || tsr_node_int(node, "layout", 0) != 0) return TSR_OK;
+    if (node->n_in > LENS && node->in[LENS] >= 0) return TSR_OK;
+    if (!tsr_fuse_dequantised(f, node->in[0], &x) || !dequantised_weights(f, node->in[1], 1, &w)) return TSR_OK;
+    const struct tsr_tensor *q = tsr_fuse_constant(f, w.q), *zero = w.zero >= 0 ? tsr_fuse_constant(f, w.zero) : NULL;
+    if (x.type != TSR_U8 || w.type != TSR_I8 || q->shape.rank != 3 || q->shape.dim[2] % 4 != 0 || q->shape.dim[2] > MOST) return TSR_OK;
+    for (int64_t i = 0; zero != NULL && i < tsr_tensor_count(zero); i++)
+        if (((const int8_t *)zero->data)[i] != 0) return TSR_OK;
+    const char *in[ALL], *out[OUTPUTS];
+    for (int k = 0; k < OPERATOR; k++) in[k] = k < node->n_in && node->in[k] >= 0 ? f->g->value[node->in[k]].name : "";
+    const int32_t own[5] = {x.q, w.q, x.scale, x.zero, w.scale};
+    for (int k = 0; k < 5; k++) in[k < 2 ? k : OPERATOR + k - 2] = f->g->value[own[k]].name;
+    for (int k = 0; k < node->n_out; k++) out[k] = node->out[k] >= 0 ? f->g->value[node->out[k]].name : "";
+    const size_t at = (size_t)(node - f->g->node);
+    TSR_TRY(tsr_graph_add_node(f->g, node->op_type, "tessera", node->name, ALL, in, node->n_out, out, f->err));
+    move_attributes(f, at);
+    *done = true;
+    return tsr_fuse_commit(f, &f->g->node[at]);
 }
 
 /* ---- sums and means ------------------------------------------------------------------------- */
@@ -364,6 +422,7 @@ enum tsr_status tsr_fuse_integer(struct tsr_fuse *f, const struct tsr_node *node
     if (tsr_node_is(node, "Add") || tsr_node_is(node, "Mul")) return fuse_binary(f, node, done);
     if (tsr_node_is(node, "GlobalAveragePool") || tsr_node_is(node, "AveragePool")) return fuse_pool(f, node, done);
     if (tsr_node_is(node, "ReduceMean")) return fuse_mean(f, node, done);
+    if (tsr_node_is(node, "LSTM") || tsr_node_is(node, "GRU") || tsr_node_is(node, "RNN")) return fuse_recurrent(f, node, done);
     if (tsr_node_is(node, "Concat")) return fuse_concat(f, node, done);
     if (moves(node)) return fuse_move(f, node, done);
     return TSR_OK;

@@ -1,11 +1,13 @@
 /* fuse_table.c - a chain of element-wise operators from one dequantised tensor to QuantizeLinear becomes a
- * table of 256 integers. The table is made by the operators themselves, so the bytes are the same. */
+ * table of 256 integers. The operators themselves make it, in double, and the results are rounded to floats before
+ * they are quantised: unlike those of the float kernels the bytes are the same on every machine. */
 #include <string.h>
 
 #include "base/mem.h"
 #include "graph/copy.h"
 #include "graph/fuse_integer.h"
 #include "graph/session.h"
+#include "tensor/qround.h"
 
 enum { LONGEST = 32 };
 
@@ -16,17 +18,6 @@ struct chain {
     struct tsr_fuse_grid from;
     int32_t begin; /* the value that DequantizeLinear gives; -1: not found yet */
 };
-
-static bool element_wise(const struct tsr_node *node)
-{
-    static const char *const ops[] = {"Abs", "Add", "Celu", "Clip", "Div", "Elu", "Erf", "Exp", "Gelu", "HardSigmoid", "HardSwish",
-                                      "LeakyRelu", "Log", "Max", "Min", "Mish", "Mul", "Neg", "Pow", "Reciprocal", "Relu", "Selu",
-                                      "Sigmoid", "Softplus", "Softsign", "Sqrt", "Sub", "Swish", "Tanh", "ThresholdedRelu"};
-    if (node->n_out != 1) return false;
-    for (size_t i = 0; i < sizeof ops / sizeof *ops; i++)
-        if (tsr_node_is(node, ops[i])) return true;
-    return false;
-}
 
 /* Follows v back to the beginning; false where anything else comes in. */
 static bool follow(const struct tsr_fuse *f, int32_t v, struct chain *c, int depth)
@@ -42,7 +33,7 @@ static bool follow(const struct tsr_fuse *f, int32_t v, struct chain *c, int dep
         return true;
     }
     const int32_t p = f->g->value[v].producer;
-    if (p < 0 || !tsr_fuse_hidden(f, v) || !element_wise(&f->g->node[p])) return false;
+    if (p < 0 || !tsr_fuse_hidden(f, v) || !tsr_node_elementwise(&f->g->node[p])) return false;
     for (size_t i = 0; i < c->n; i++)
         if (c->node[i] == (size_t)p) return true;
     if (c->n == LONGEST) return false;
@@ -67,11 +58,14 @@ static bool closed(const struct tsr_fuse *f, const struct chain *c, int32_t end)
 
 /* ---- making the table ----------------------------------------------------------------------- */
 
+/* A constant, in double. */
 static enum tsr_status bring(const struct tsr_fuse *f, struct tsr_graph *g, int32_t v)
 {
     const struct tsr_tensor *t = tsr_fuse_constant(f, v);
+    struct tsr_tensor own;
     if (t == NULL || tsr_graph_find(g, f->g->value[v].name) >= 0) return TSR_OK;
-    struct tsr_tensor own = tsr_tensor_share(t);
+    TSR_TRY(tsr_tensor_zeros(&own, TSR_F64, t->shape.rank, t->shape.dim, f->err));
+    tsr_convert(TSR_F64, own.data, t->dtype, t->data, tsr_tensor_count(t));
     return tsr_graph_add_init(g, f->g->value[v].name, &own, f->err);
 }
 
@@ -89,9 +83,8 @@ static enum tsr_status add_node(const struct tsr_fuse *f, struct tsr_graph *g, c
     return tsr_graph_copy_attrs(g, node, f->err);
 }
 
-/* The chain alone, from 256 integers to 256 integers. */
-static enum tsr_status build(const struct tsr_fuse *f, const struct chain *c, const struct tsr_node *begin,
-                             const struct tsr_node *end, struct tsr_graph **out)
+/* The chain alone, from the values of 256 integers to the value `end`. */
+static enum tsr_status build(const struct tsr_fuse *f, const struct chain *c, int32_t end, struct tsr_graph **out)
 {
     struct tsr_graph *g;
     const int64_t dim = 256;
@@ -99,33 +92,41 @@ static enum tsr_status build(const struct tsr_fuse *f, const struct chain *c, co
     enum tsr_status status = TSR_OK;
     for (size_t i = 0; i < f->g->n_opset && status == TSR_OK; i++)
         status = tsr_graph_opset(g, f->g->opset[i].domain, f->g->opset[i].version, f->err);
-    if (status == TSR_OK) status = tsr_graph_add_input(g, f->g->value[c->from.q].name, c->from.type, 1, &dim, NULL, f->err);
-    if (status == TSR_OK) status = add_node(f, g, begin);
+    if (status == TSR_OK) status = tsr_graph_add_input(g, f->g->value[c->begin].name, TSR_F64, 1, &dim, NULL, f->err);
     for (size_t i = c->n; i-- > 0 && status == TSR_OK;) status = add_node(f, g, &f->g->node[c->node[i]]);
-    if (status == TSR_OK) status = add_node(f, g, end);
-    if (status == TSR_OK) status = tsr_graph_add_output(g, f->g->value[end->out[0]].name, TSR_NONE, -1, NULL, NULL, f->err);
+    if (status == TSR_OK) status = tsr_graph_add_output(g, f->g->value[end].name, TSR_NONE, -1, NULL, NULL, f->err);
     if (status == TSR_OK) status = tsr_graph_finish(g, f->err);
     if (status == TSR_OK) *out = g;
     else tsr_graph_free(g);
     return status;
 }
 
-static enum tsr_status run(const struct tsr_fuse *f, const struct tsr_graph *g, enum tsr_dtype type, struct tsr_tensor *table)
+/* What becomes of all integers, in the order of their bytes; *fits is false where that is not a number each. */
+static enum tsr_status run(const struct tsr_fuse *f, const struct tsr_graph *g, const struct tsr_fuse_grid *from, float y[256], bool *fits)
 {
     struct tsr_session *s;
     struct tsr_tensor all, out;
     const int64_t dim = 256;
-    TSR_TRY(tsr_tensor_zeros(&all, type, 1, &dim, f->err));
-    for (int i = 0; i < 256; i++) ((uint8_t *)all.data)[i] = (uint8_t)i; /* in the order of the bytes */
+    TSR_TRY(tsr_tensor_zeros(&all, TSR_F64, 1, &dim, f->err));
+    for (int b = 0; b < 256; b++)
+        ((double *)all.data)[b] = (double)((float)((from->type == TSR_I8 ? (int8_t)b : b) - from->offset) * from->step);
     enum tsr_status status = tsr_session_new(g, NULL, &s, f->err);
     if (status == TSR_OK) status = tsr_session_call(s, &all, 1, g->output, 1, &out, f->err);
     if (status == TSR_OK) {
-        status = tsr_tensor_copy(table, &out, f->err);
+        *fits = out.dtype == TSR_F64 && tsr_tensor_count(&out) == 256;
+        if (*fits) tsr_convert(TSR_F32, y, TSR_F64, out.data, 256);
         tsr_tensor_release(&out);
     }
     tsr_session_free(s);
     tsr_tensor_release(&all);
     return status;
+}
+
+/* All is float32, and quotients are not rounded to anything else. */
+static bool plain(const struct tsr_node *begin, const struct tsr_node *end)
+{
+    const int64_t to = tsr_node_int(begin, "output_dtype", 0), precision = tsr_node_int(end, "precision", 0);
+    return (to == 0 || to == 1) && (precision == 0 || precision == 1); /* 1: ONNX's FLOAT */
 }
 
 /* Anchored at QuantizeLinear. */
@@ -135,18 +136,20 @@ enum tsr_status tsr_fuse_table(struct tsr_fuse *f, const struct tsr_node *node, 
     struct tsr_fuse_tail t;
     struct tsr_graph *g;
     struct tsr_tensor table;
+    float y[256];
+    bool fits = false;
     if (f->training || !tsr_fuse_named(node, "QuantizeLinear")) return TSR_OK;
     const int32_t end = node->in[0];
     if (!follow(f, end, &c, 0) || c.begin < 0 || c.n == 0 || !closed(f, &c, end)) return TSR_OK;
     if (!tsr_fuse_quantised(f, end, false, &t) || t.node != node) return TSR_OK;
-    TSR_TRY(build(f, &c, &f->g->node[f->g->value[c.begin].producer], node, &g));
-    enum tsr_status status = run(f, g, c.from.type, &table);
+    if (!plain(&f->g->node[f->g->value[c.begin].producer], node)) return TSR_OK;
+    TSR_TRY(build(f, &c, end, &g));
+    enum tsr_status status = run(f, g, &c.from, y, &fits);
     tsr_graph_free(g);
     TSR_TRY(status);
-    if (tsr_tensor_count(&table) != 256 || table.dtype != t.grid.type) { /* some constant was no number */
-        tsr_tensor_release(&table);
-        return TSR_OK;
-    }
+    if (!fits) return TSR_OK;
+    TSR_TRY(tsr_tensor_zeros(&table, t.grid.type, 1, &(const int64_t){256}, f->err));
+    tsr_qround(256, y, t.grid.step, t.grid.offset, t.lo, t.hi, table.data);
     int32_t in[2] = {c.from.q, -1};
     const int32_t out = node->out[0];
     const size_t at = (size_t)(node - f->g->node);

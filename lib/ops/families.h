@@ -54,6 +54,7 @@
     X(reduce) \
     X(resize) \
     X(rnn) \
+    X(rnn_grid) \
     X(roi) \
     X(rotary) \
     X(scatter) \

@@ -75,3 +75,13 @@ void tsr_node_release(struct tsr_node *node)
     tsr_free(node->attr);
     memset(node, 0, sizeof *node);
 }
+
+bool tsr_node_elementwise(const struct tsr_node *node)
+{
+    static const char *const ops[] = {"Abs", "Add", "Celu", "Clip", "Div", "Elu", "Erf", "Exp", "Gelu", "HardSigmoid", "HardSwish",
+                                      "LeakyRelu", "Log", "Max", "Min", "Mish", "Mul", "Neg", "Pow", "Reciprocal", "Relu", "Selu",
+                                      "Sigmoid", "Softplus", "Softsign", "Sqrt", "Sub", "Swish", "Tanh", "ThresholdedRelu"};
+    for (size_t i = 0; i < sizeof ops / sizeof *ops; i++)
+        if (tsr_node_is(node, ops[i])) return node->n_out == 1;
+    return false;
+}

@@ -48,6 +48,9 @@ static inline bool tsr_node_is_of(const struct tsr_node *node, const char *domai
 }
 static inline bool tsr_node_is(const struct tsr_node *node, const char *op_type) { return tsr_node_is_of(node, "", op_type); }
 
+/* Whether each element of its output follows from the elements of its inputs at the same place, outside training. */
+bool tsr_node_elementwise(const struct tsr_node *node);
+
 /* The attribute of that name, or NULL. */
 const struct tsr_attr *tsr_node_attr(const struct tsr_node *node, const char *name);
 /* Its value, or `otherwise` where it is absent. (tsr_graph_finish does not check types: a value

@@ -4,6 +4,7 @@
 #include "ops/arg.h"
 #include "base/clones.h"
 #include "base/mem.h"
+#include "tensor/vmath.h"
 
 #include <inttypes.h>
 #include <math.h>
@@ -142,12 +143,21 @@ static enum tsr_status norm_infer(struct tsr_op_ctx *ctx)
     return TSR_OK;
 }
 
+static void layer_rows_f32(const struct rows *w, int64_t r0, int64_t r1)
+{
+    const struct tsr_vnorm v = {.x = (const float *)w->x + r0 * w->size, .scale = w->scale, .bias = w->bias, .y = (float *)w->y + r0 * w->size,
+                                .mean = w->mean != NULL ? (float *)w->mean + r0 : NULL, .rstd = w->rstd != NULL ? (float *)w->rstd + r0 : NULL,
+                                .epsilon = (float)w->epsilon, .centre = w->centre};
+    tsr_vnormalise(r1 - r0, w->size, &v);
+}
+
 static void forward_task(void *arg, int64_t i, int worker)
 {
     (void)worker;
     const struct rows *w = arg;
     int64_t r0 = i * w->chunk, r1 = r0 + w->chunk < w->rows ? r0 + w->chunk : w->rows;
-    if (w->f32) forward_rows_f32(w, r0, r1);
+    if (w->f32 && w->inner == 1 && w->period == 1) layer_rows_f32(w, r0, r1);
+    else if (w->f32) forward_rows_f32(w, r0, r1);
     else forward_rows_f64(w, r0, r1);
 }
 

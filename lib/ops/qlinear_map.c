@@ -3,6 +3,7 @@
 #include "ops/families.h"
 #include "ops/par.h"
 #include "ops/qparam.h"
+#include "tensor/qtable.h"
 
 #include <math.h>
 #include <string.h>
@@ -29,7 +30,7 @@ struct look {
 static void look_up(void *arg, int64_t from, int64_t to)
 {
     const struct look *j = arg;
-    for (int64_t i = from; i < to; i++) j->y[i] = j->table[j->x[i]];
+    tsr_qtable(to - from, j->table, j->x + from, j->y + from);
 }
 
 /* ---- QLinearSigmoid, QLinearLeakyRelu ------------------------------------------------------- */

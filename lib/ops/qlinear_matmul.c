@@ -344,7 +344,7 @@ static enum tsr_status integer_forward(struct tsr_op_ctx *ctx)
     return product_of(ctx, &p, 0, -1, 2, 1, -1, 3);
 }
 
-/* ---- QLinearMatMul -------------------------------------------------------------------------- */
+/* ---- QLinearMatMul; ours adds a row of int32, in units of the product of both scales --------- */
 
 static enum tsr_status qlinear_infer(struct tsr_op_ctx *ctx)
 {
@@ -353,6 +353,11 @@ static enum tsr_status qlinear_infer(struct tsr_op_ctx *ctx)
     TSR_TRY(need_q8(ctx, 0, 3));
     TSR_TRY(tsr_op_need(ctx, 7, TSR_MASK_Q8));
     TSR_TRY(tsr_batches_init(ctx, 0, 3, &s, &out));
+    if (tsr_arg_in(ctx, 8) != NULL) {
+        TSR_TRY(tsr_op_need(ctx, 8, TSR_MASK(TSR_I32)));
+        if (tsr_tensor_count(ctx->in[8]) != s.n)
+            return tsr_op_fail(ctx, TSR_E_MISMATCH, "%" PRId64 " biases for %" PRId64 " columns", tsr_tensor_count(ctx->in[8]), s.n);
+    }
     tsr_op_set(ctx, 0, ctx->in[7]->dtype, &out);
     return TSR_OK;
 }
@@ -365,6 +370,7 @@ static enum tsr_status qlinear_forward(struct tsr_op_ctx *ctx)
     TSR_TRY(tsr_batches_init(ctx, 0, 3, &p.s, &out));
     TSR_TRY(tsr_qscalar_read(ctx, 6, 7, &y));
     p.y_scale = y.scale, p.y_zero = y.zero;
+    if (tsr_arg_in(ctx, 8) != NULL) p.add = ctx->in[8]->data, p.add_right = 1;
     return product_of(ctx, &p, 0, 1, 2, 3, 4, 5);
 }
 
@@ -498,5 +504,6 @@ const struct tsr_op tsr_ops_qlinear_matmul[] = {
     {"QGemm", "com.microsoft", 0, 6, 9, 1, qgemm_infer, qgemm_forward, NULL, 0},
     {"QLinearMatMul", "", 0, 8, 8, 1, qlinear_infer, qlinear_forward, NULL, 0},
     {"QLinearMatMul", "com.microsoft", 0, 8, 8, 1, qlinear_infer, qlinear_forward, NULL, 0},
+    {"QLinearMatMul", "tessera", 0, 9, 9, 1, qlinear_infer, qlinear_forward, NULL, 0},
 };
 const size_t tsr_n_ops_qlinear_matmul = sizeof tsr_ops_qlinear_matmul / sizeof *tsr_ops_qlinear_matmul;

@@ -115,14 +115,14 @@ static bool usual(const struct tsr_op_ctx *ctx, const struct tsr_rnn *k)
 
 static const char *const input_name[] = {"X", "W", "R", "B", "sequence_lens", "initial_h", "initial_c", "P"};
 
-static enum tsr_status need_shape(struct tsr_op_ctx *ctx, int i, int rank, int64_t d0, int64_t d1, int64_t d2)
+static enum tsr_status need_shape(struct tsr_op_ctx *ctx, int i, enum tsr_dtype type, int rank, int64_t d0, int64_t d1, int64_t d2)
 {
     const struct tsr_shape want = {rank, {d0, d1, d2}};
     char a[TSR_SHAPE_TEXT], b[TSR_SHAPE_TEXT];
     if (!has_in(ctx, i)) return TSR_OK;
-    if (i != TSR_RNN_LENS && ctx->in[i]->dtype != ctx->in[0]->dtype)
+    if (i != TSR_RNN_LENS && ctx->in[i]->dtype != type)
         return tsr_op_fail(ctx, TSR_E_MISMATCH, "input %s is %s but X is %s", input_name[i],
-                           tsr_dtype_name(ctx->in[i]->dtype), tsr_dtype_name(ctx->in[0]->dtype));
+                           tsr_dtype_name(ctx->in[i]->dtype), tsr_dtype_name(type));
     if (tsr_shape_equal(&ctx->in[i]->shape, &want)) return TSR_OK;
     return tsr_op_fail(ctx, TSR_E_MISMATCH, "input %s has shape %s where %s is needed", input_name[i],
                        tsr_shape_text(&ctx->in[i]->shape, a, sizeof a), tsr_shape_text(&want, b, sizeof b));
@@ -130,14 +130,14 @@ static enum tsr_status need_shape(struct tsr_op_ctx *ctx, int i, int rank, int64
 
 static enum tsr_status need_state(struct tsr_op_ctx *ctx, const struct tsr_rnn *k, int i)
 {
-    if (k->batch_first) return need_shape(ctx, i, 3, k->B, k->D, k->H);
-    return need_shape(ctx, i, 3, k->D, k->B, k->H);
+    if (k->batch_first) return need_shape(ctx, i, k->type, 3, k->B, k->D, k->H);
+    return need_shape(ctx, i, k->type, 3, k->D, k->B, k->H);
 }
 
 static enum tsr_status read_shapes(struct tsr_op_ctx *ctx, struct tsr_rnn *k)
 {
     for (int i = 0; i < 3; i++) {
-        TSR_TRY(tsr_op_need(ctx, i, TSR_MASK_REAL));
+        TSR_TRY(tsr_op_need(ctx, i, !k->on_grid ? TSR_MASK_REAL : i == TSR_RNN_X ? TSR_MASK(TSR_U8) : i == TSR_RNN_W ? TSR_MASK(TSR_I8) : TSR_MASK(TSR_F32)));
         if (ctx->in[i]->shape.rank != 3)
             return tsr_op_fail(ctx, TSR_E_MISMATCH, "input %s has %d dimensions instead of 3", input_name[i],
                                ctx->in[i]->shape.rank);
@@ -152,27 +152,29 @@ static enum tsr_status read_shapes(struct tsr_op_ctx *ctx, struct tsr_rnn *k)
     if (declared != k->H || k->H < 1 || k->H > INT32_MAX || k->I > INT32_MAX)
         return tsr_op_fail(ctx, TSR_E_MISMATCH, "hidden_size is %lld but R has %lld columns", (long long)declared,
                            (long long)k->H);
-    TSR_TRY(need_shape(ctx, TSR_RNN_W, 3, k->D, k->G * k->H, k->I));
-    TSR_TRY(need_shape(ctx, TSR_RNN_R, 3, k->D, k->G * k->H, k->H));
-    TSR_TRY(need_shape(ctx, TSR_RNN_B, 2, k->D, 2 * k->G * k->H, 0));
+    TSR_TRY(need_shape(ctx, TSR_RNN_W, k->on_grid ? TSR_I8 : k->type, 3, k->D, k->G * k->H, k->I));
+    TSR_TRY(need_shape(ctx, TSR_RNN_R, k->type, 3, k->D, k->G * k->H, k->H));
+    TSR_TRY(need_shape(ctx, TSR_RNN_B, k->type, 2, k->D, 2 * k->G * k->H, 0));
     if (has_in(ctx, TSR_RNN_LENS)) TSR_TRY(tsr_op_need(ctx, TSR_RNN_LENS, TSR_MASK(TSR_I32)));
-    TSR_TRY(need_shape(ctx, TSR_RNN_LENS, 1, k->B, 0, 0));
+    TSR_TRY(need_shape(ctx, TSR_RNN_LENS, k->type, 1, k->B, 0, 0));
     TSR_TRY(need_state(ctx, k, TSR_RNN_H0));
     TSR_TRY(need_state(ctx, k, TSR_RNN_C0));
-    return need_shape(ctx, TSR_RNN_P, 2, k->D, 3 * k->H, 0);
+    return need_shape(ctx, TSR_RNN_P, k->type, 2, k->D, 3 * k->H, 0);
 }
 
 static enum tsr_status describe(struct tsr_op_ctx *ctx, enum tsr_rnn_cell cell, struct tsr_rnn *k)
 {
     memset(k, 0, sizeof *k);
     k->cell = cell;
+    k->on_grid = ctx->node->domain[0] != '\0';
+    k->type = k->on_grid ? TSR_F32 : ctx->in[0] != NULL ? ctx->in[0]->dtype : TSR_NONE;
     TSR_TRY(read_attributes(ctx, k));
     TSR_TRY(read_shapes(ctx, k));
-    k->fast = ctx->in[0]->dtype == TSR_F32 && usual(ctx, k);
+    k->fast = k->type == TSR_F32 && usual(ctx, k);
     return TSR_OK;
 }
 
-static enum tsr_status infer(struct tsr_op_ctx *ctx, enum tsr_rnn_cell cell)
+enum tsr_status tsr_rnn_infer(struct tsr_op_ctx *ctx, enum tsr_rnn_cell cell)
 {
     struct tsr_rnn k;
     TSR_TRY(describe(ctx, cell, &k));
@@ -182,7 +184,7 @@ static enum tsr_status infer(struct tsr_op_ctx *ctx, enum tsr_rnn_cell cell)
         state = (struct tsr_shape){3, {k.B, k.D, k.H}};
     }
     for (int i = 0; i < ctx->node->n_out; i++)
-        tsr_op_set(ctx, i, ctx->in[0]->dtype, i == 0 ? &y : &state);
+        tsr_op_set(ctx, i, k.type, i == 0 ? &y : &state);
     return TSR_OK;
 }
 
@@ -205,33 +207,39 @@ static enum tsr_status read_lens(struct tsr_op_ctx *ctx, struct tsr_rnn_call *ca
 }
 
 /* Buffers that backward reads again, or that only this call needs. */
-static enum tsr_status new_buffer(struct tsr_op_ctx *ctx, struct tsr_tensor *buf, int i, const struct tsr_shape *shape)
+static enum tsr_status new_buffer(struct tsr_op_ctx *ctx, enum tsr_dtype type, struct tsr_tensor *buf, int i, const struct tsr_shape *shape)
 {
-    if (ctx->training) return tsr_op_save(ctx, i, ctx->in[0]->dtype, shape);
-    return tsr_tensor_new(&buf[i], ctx->in[0]->dtype, shape, ctx->alloc, ctx->err);
+    if (ctx->training) return tsr_op_save(ctx, i, type, shape);
+    return tsr_tensor_new(&buf[i], type, shape, ctx->alloc, ctx->err);
 }
 
 static enum tsr_status new_buffers(struct tsr_op_ctx *ctx, const struct tsr_rnn *k, struct tsr_tensor *buf)
 {
     const struct tsr_shape gates = {4, {k->D, k->T, k->B, k->G * k->H}}, units = {4, {k->D, k->T, k->B, k->H}};
     const struct tsr_shape states = {4, {k->D, k->T + 1, k->B, k->H}};
-    TSR_TRY(new_buffer(ctx, buf, TSR_RNN_GATES, &gates));
-    TSR_TRY(new_buffer(ctx, buf, TSR_RNN_STATE, &states));
-    if (k->cell == TSR_CELL_LSTM) TSR_TRY(new_buffer(ctx, buf, TSR_RNN_CELL, &states));
-    if (k->cell != TSR_CELL_RNN) TSR_TRY(new_buffer(ctx, buf, TSR_RNN_EXTRA, &units));
-    if (!k->fast) TSR_TRY(new_buffer(ctx, buf, TSR_RNN_PRE, &gates));
+    TSR_TRY(new_buffer(ctx, k->type, buf, TSR_RNN_GATES, &gates));
+    TSR_TRY(new_buffer(ctx, k->type, buf, TSR_RNN_STATE, &states));
+    if (k->cell == TSR_CELL_LSTM) TSR_TRY(new_buffer(ctx, k->type, buf, TSR_RNN_CELL, &states));
+    if (k->cell != TSR_CELL_RNN) TSR_TRY(new_buffer(ctx, k->type, buf, TSR_RNN_EXTRA, &units));
+    if (!k->fast) TSR_TRY(new_buffer(ctx, k->type, buf, TSR_RNN_PRE, &gates));
     return TSR_OK;
 }
 
-static enum tsr_status forward(struct tsr_op_ctx *ctx, enum tsr_rnn_cell cell)
+enum tsr_status tsr_rnn_forward(struct tsr_op_ctx *ctx, enum tsr_rnn_cell cell)
 {
     struct tsr_tensor own[TSR_RNN_BUFFERS] = {{0}};
     struct tsr_rnn_call call = {.ctx = ctx, .buf = ctx->training ? ctx->saved : own};
+    struct tsr_rnn_grid grid = {0};
     TSR_TRY(describe(ctx, cell, &call.rnn));
     TSR_TRY(read_lens(ctx, &call));
     enum tsr_status status = new_buffers(ctx, &call.rnn, own);
+    if (status == TSR_OK && call.rnn.on_grid) {
+        status = tsr_rnn_grid_init(ctx, &call.rnn, &grid);
+        call.grid = &grid;
+    }
     if (status == TSR_OK)
-        status = ctx->in[0]->dtype == TSR_F32 ? tsr_rnn_forward_f32(&call) : tsr_rnn_forward_f64(&call);
+        status = call.rnn.type == TSR_F32 ? tsr_rnn_forward_f32(&call) : tsr_rnn_forward_f64(&call);
+    tsr_rnn_grid_release(&grid);
     for (int i = 0; i < TSR_RNN_BUFFERS; i++) tsr_tensor_release(&own[i]);
     return status;
 }
@@ -244,14 +252,14 @@ static enum tsr_status backward(struct tsr_op_ctx *ctx, enum tsr_rnn_cell cell)
     return ctx->in[0]->dtype == TSR_F32 ? tsr_rnn_backward_f32(&call) : tsr_rnn_backward_f64(&call);
 }
 
-static enum tsr_status rnn_infer(struct tsr_op_ctx *ctx) { return infer(ctx, TSR_CELL_RNN); }
-static enum tsr_status rnn_forward(struct tsr_op_ctx *ctx) { return forward(ctx, TSR_CELL_RNN); }
+static enum tsr_status rnn_infer(struct tsr_op_ctx *ctx) { return tsr_rnn_infer(ctx, TSR_CELL_RNN); }
+static enum tsr_status rnn_forward(struct tsr_op_ctx *ctx) { return tsr_rnn_forward(ctx, TSR_CELL_RNN); }
 static enum tsr_status rnn_backward(struct tsr_op_ctx *ctx) { return backward(ctx, TSR_CELL_RNN); }
-static enum tsr_status gru_infer(struct tsr_op_ctx *ctx) { return infer(ctx, TSR_CELL_GRU); }
-static enum tsr_status gru_forward(struct tsr_op_ctx *ctx) { return forward(ctx, TSR_CELL_GRU); }
+static enum tsr_status gru_infer(struct tsr_op_ctx *ctx) { return tsr_rnn_infer(ctx, TSR_CELL_GRU); }
+static enum tsr_status gru_forward(struct tsr_op_ctx *ctx) { return tsr_rnn_forward(ctx, TSR_CELL_GRU); }
 static enum tsr_status gru_backward(struct tsr_op_ctx *ctx) { return backward(ctx, TSR_CELL_GRU); }
-static enum tsr_status lstm_infer(struct tsr_op_ctx *ctx) { return infer(ctx, TSR_CELL_LSTM); }
-static enum tsr_status lstm_forward(struct tsr_op_ctx *ctx) { return forward(ctx, TSR_CELL_LSTM); }
+static enum tsr_status lstm_infer(struct tsr_op_ctx *ctx) { return tsr_rnn_infer(ctx, TSR_CELL_LSTM); }
+static enum tsr_status lstm_forward(struct tsr_op_ctx *ctx) { return tsr_rnn_forward(ctx, TSR_CELL_LSTM); }
 static enum tsr_status lstm_backward(struct tsr_op_ctx *ctx) { return backward(ctx, TSR_CELL_LSTM); }
 
 enum { WEIGHTS = 1 << TSR_RNN_W | 1 << TSR_RNN_R | 1 << TSR_RNN_B, PEEPHOLES = 1 << TSR_RNN_P };

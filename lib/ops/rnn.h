@@ -7,6 +7,7 @@
  *     lstm_cell.h, gru_cell.h, rnn_cell.h   what happens in one step (plain reference kernels)
  *     rnn_fast.c   vector kernels of the usual activations in float32
  *     rnn_f32.c, rnn_f64.c   the two instances
+ *     rnn_grid.c   X and W of 8 bits: their product in integers
  *
  * Inside, everything lies in "blocks" of one time step: [T][B][...]. Block t is time t, but where
  * sequence_lens is given the blocks of a reverse direction are its steps (the reversal is that of
@@ -16,6 +17,7 @@
 #define TSR_OPS_RNN_H
 
 #include "ops/op.h"
+#include "tensor/qgemm.h"
 
 enum tsr_rnn_cell { TSR_CELL_RNN = 1, TSR_CELL_GRU = 3, TSR_CELL_LSTM = 4 }; /* = number of gates */
 
@@ -38,8 +40,19 @@ struct tsr_act {
     float alpha, beta;
 };
 
+/* X and W on a grid (tessera.LSTM, GRU and RNN, which graph/fuse_integer.c makes): what the integer product of a
+ * direction needs. */
+struct tsr_rnn_grid {
+    const uint8_t *x;         /* [T,B,I] */
+    struct tsr_qpack w[2];    /* of each direction: [I, G*H] */
+    int32_t *base[2];         /* G*H: what the zero point of X takes off a sum */
+    float *factor;            /* G*H: from sums to numbers */
+};
+
 struct tsr_rnn {
     enum tsr_rnn_cell cell;
+    enum tsr_dtype type;      /* of everything but X and W on a grid */
+    bool on_grid;
     int64_t T, B, I, H, G, D; /* time, batch, inputs, hidden units, gates, directions */
     bool batch_first;         /* layout 1 */
     bool reverse[2];
@@ -50,7 +63,8 @@ struct tsr_rnn {
     struct tsr_act act[2][3];
 };
 
-enum { TSR_RNN_X, TSR_RNN_W, TSR_RNN_R, TSR_RNN_B, TSR_RNN_LENS, TSR_RNN_H0, TSR_RNN_C0, TSR_RNN_P };
+enum { TSR_RNN_X, TSR_RNN_W, TSR_RNN_R, TSR_RNN_B, TSR_RNN_LENS, TSR_RNN_H0, TSR_RNN_C0, TSR_RNN_P,
+       TSR_RNN_X_SCALE, TSR_RNN_X_ZERO, TSR_RNN_W_SCALE /* on a grid */ };
 
 /* Where the blocks lie, for one direction; elements of the operator's type. */
 enum { TSR_RNN_GATES, TSR_RNN_STATE, TSR_RNN_CELL, TSR_RNN_EXTRA, TSR_RNN_PRE, TSR_RNN_BUFFERS };
@@ -59,10 +73,18 @@ struct tsr_rnn_call {
     struct tsr_rnn rnn;
     struct tsr_op_ctx *ctx;
     const int32_t *lens;   /* NULL: all T */
+    const struct tsr_rnn_grid *grid; /* NULL: X and W are floats */
     struct tsr_tensor *buf; /* TSR_RNN_BUFFERS: gates [D,T,B,G*H] after their activation;
                                states and cells [D,T+1,B,H]; extra [D,T,B,H]: h(C) of LSTM, r*H or
                                H*Rh'+Rbh of GRU; inputs of the activations (not when fast) */
 };
+
+/* The operators' table rows share these. */
+enum tsr_status tsr_rnn_infer(struct tsr_op_ctx *ctx, enum tsr_rnn_cell cell) TSR_MUST_USE;
+enum tsr_status tsr_rnn_forward(struct tsr_op_ctx *ctx, enum tsr_rnn_cell cell) TSR_MUST_USE;
+/* Packs W and finds the rest, in memory that tsr_rnn_grid_release lets go of; *g is to be zero before. */
+enum tsr_status tsr_rnn_grid_init(struct tsr_op_ctx *ctx, const struct tsr_rnn *k, struct tsr_rnn_grid *g) TSR_MUST_USE;
+void tsr_rnn_grid_release(struct tsr_rnn_grid *g);
 
 enum tsr_status tsr_rnn_forward_f32(struct tsr_rnn_call *call) TSR_MUST_USE;
 enum tsr_status tsr_rnn_forward_f64(struct tsr_rnn_call *call) TSR_MUST_USE;

@@ -96,7 +96,7 @@ static void layout(struct loop *l, struct carve *c, bool backward)
         v->bias_rh = take(c, 1, 1, k->H);
         if (l->gathered) l->gather[d] = d > 0 && !l->call->lens ? l->gather[0] : take(c, k->T, k->B, k->I);
 #if REAL_IS_FLOAT
-        v->packed_in = backward ? NULL : take(c, 1, 1, tsr_panels_size(k->I, gh));
+        v->packed_in = backward || l->call->grid ? NULL : take(c, 1, 1, tsr_panels_size(k->I, gh));
         v->packed_back = backward || k->cell == TSR_CELL_GRU ? NULL : take(c, 1, 1, tsr_panels_size(k->H, gh));
 #endif
         if (!backward) continue;
@@ -169,7 +169,7 @@ static enum tsr_status loop_init(struct loop *l, struct tsr_rnn_call *call, bool
     for (int d = 0; d < k->D; d++) {
         struct dir *v = &l->dir[d];
         v->rev = k->reverse[d] && !call->lens;
-        v->w = (const REAL *)data_of(ctx->in[TSR_RNN_W]) + d * gh * k->I;
+        if (!call->grid) v->w = (const REAL *)data_of(ctx->in[TSR_RNN_W]) + d * gh * k->I;
         v->r = (const REAL *)data_of(ctx->in[TSR_RNN_R]) + d * gh * k->H;
         v->p = p ? p + d * 3 * k->H : NULL;
         v->a = data_of(&call->buf[TSR_RNN_GATES]) + d * tb * gh;
@@ -178,7 +178,7 @@ static enum tsr_status loop_init(struct loop *l, struct tsr_rnn_call *call, bool
         if (k->cell != TSR_CELL_RNN) v->q = data_of(&call->buf[TSR_RNN_EXTRA]) + d * tb * k->H;
         if (!k->fast) v->pre = data_of(&call->buf[TSR_RNN_PRE]) + d * tb * gh;
         set_bias(k, v, optional(ctx, TSR_RNN_B));
-        v->x = data_of(ctx->in[TSR_RNN_X]);
+        if (!call->grid) v->x = data_of(ctx->in[TSR_RNN_X]);
         if (!l->gathered) continue;
         if (d == 0 || call->lens) gather_x(l, v, l->gather[d]);
         v->x = l->gather[d];
@@ -197,8 +197,22 @@ static void pack_weights(struct loop *l)
     const int64_t gh = k->G * k->H;
     for (int d = 0; d < k->D; d++) {
         struct dir *v = &l->dir[d];
-        tsr_panels_pack(&v->in, true, k->I, gh, v->w, k->I, TSR_PANELS_MANY, v->packed_in);
+        if (v->packed_in != NULL) tsr_panels_pack(&v->in, true, k->I, gh, v->w, k->I, TSR_PANELS_MANY, v->packed_in);
         if (v->packed_back != NULL) tsr_panels_pack(&v->back, true, k->H, gh, v->r, k->H, TSR_PANELS_MANY, v->packed_back);
+    }
+}
+
+/* The same where X and W are integers: exact sums, rounded once. */
+static void project_integers(const struct loop *l, const struct dir *v, int64_t t0, int64_t t1, int64_t b, int64_t n)
+{
+    const struct tsr_rnn *k = l->k;
+    const struct tsr_rnn_grid *g = l->call->grid;
+    const int64_t gh = k->G * k->H;
+    const uint8_t *at[ROWS];
+    for (int64_t t = t0; t < t1; t++) {
+        for (int64_t i = 0; i < n; i++) at[i] = g->x + (t * k->B + b + i) * k->I;
+        const struct tsr_qend end = {.out = TSR_F32, .base = g->base[v->d], .factor = g->factor, .c = v->a + (t * k->B + b) * gh, .ldc = gh};
+        tsr_qgemm_block(&g->w[v->d], n, at, &(const int64_t){0}, &end);
     }
 }
 
@@ -207,6 +221,10 @@ static void project(const struct loop *l, const struct dir *v, int64_t t0, int64
 {
     const struct tsr_rnn *k = l->k;
     const int64_t gh = k->G * k->H;
+    if (l->call->grid != NULL) {
+        project_integers(l, v, t0, t1, b, n);
+        return;
+    }
     const struct tsr_panel_end end = {.kind = TSR_END_NONE};
     int64_t row[PROJECT_ROWS], to[PROJECT_ROWS], rows = 0;
     for (int64_t t = t0; t < t1; t++)

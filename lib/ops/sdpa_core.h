@@ -1,5 +1,5 @@
 /* sdpa_core.h - the body of sdpa_f32.c and sdpa_f64.c, which define REAL, GEMM and the row
- * functions row_max, row_exp_sum, row_tanh, row_dot, row_scale, row_slope. */
+ * functions row_max, row_exp_sum, row_tanh, row_dot, row_scale, row_slope, rows_softmax. */
 #include <math.h>
 #include <string.h>
 
@@ -84,11 +84,21 @@ static void trace_row(const struct tsr_sdpa *a, int mode, int64_t row, int64_t n
     for (int64_t j = n; j < a->S; j++) to[j] = mode == 2 ? -(REAL)INFINITY : 0;
 }
 
+/* All rows see all keys, and nobody looks on. */
+static bool is_plain(const struct tsr_sdpa *a, bool tracing)
+{
+    return !a->causal && !a->kv_len && !a->mask && !a->keep && !(a->softcap > 0) && !a->empty_is_zero && !(tracing && a->trace) && a->S > 0;
+}
+
 /* Rows t .. t+n of P of head h into p (row stride S), zeros beyond each row's limit. */
 static void probabilities(const struct tsr_sdpa *a, int64_t b, int64_t h, int64_t t, int64_t n, REAL *p, bool tracing)
 {
     const int64_t most = limit(a, b, t + n - 1), all = tracing && a->trace && a->trace_mode < 2 ? a->S : most;
     scores(a, b, h, t, n, all, p);
+    if (is_plain(a, tracing)) {
+        rows_softmax(n, a->S, p);
+        return;
+    }
     for (int64_t i = 0; i < n; i++) {
         const int64_t m = limit(a, b, t + i), row = (b * a->H + h) * a->T + t + i;
         REAL *x = p + i * a->S;

@@ -8,6 +8,7 @@
 
 #define row_max tsr_vmax
 #define row_exp_sum(n, x, top) tsr_vexp_sum(n, x, top, x)
+#define rows_softmax(rows, n, x) tsr_vsoftmax(rows, n, x, x)
 #define row_tanh(n, x) tsr_vtanh(n, x, x)
 #define row_dot(n, x, y) ((float)tsr_vdot(n, x, y))
 

@@ -37,6 +37,11 @@ static void row_scale(int64_t n, double *x, double f)
     for (int64_t j = 0; j < n; j++) x[j] *= f;
 }
 
+static void rows_softmax(int64_t rows, int64_t n, double *x)
+{
+    for (int64_t r = 0; r < rows; r++, x += n) row_scale(n, x, 1 / row_exp_sum(n, x, row_max(n, x)));
+}
+
 static void row_slope(int64_t n, const double *p, double *ds, double delta)
 {
     for (int64_t j = 0; j < n; j++) ds[j] = p[j] * (ds[j] - delta);

@@ -284,17 +284,71 @@ bool tsr_quant_reads(const struct tsr_quant_plan *plan, size_t i, int k)
     return l->role != TSR_ROLE_PASS || k == 0;
 }
 
+/* A recurrent operator whose inputs come in 8 bits: our kernels multiply them with its weights in integers. */
+static bool takes_integers(const struct tsr_quant_plan *plan, const struct tsr_node *node)
+{
+    if (plan->grid != TSR_GRID_INT8 || plan->target != TSR_TARGET_ORT || tsr_node_is(node, "ConvTranspose")) return false;
+    return !is_constant(plan->g, node->in[0]);
+}
+
 static void mark_products(struct tsr_quant_plan *plan)
 {
     const struct tsr_graph *g = plan->g;
     for (size_t i = 0; i < g->n_node; i++) {
         const struct tsr_node *node = &g->node[i];
-        if (!tsr_quant_integers(&plan->layer[i])) continue;
+        const struct tsr_quant_layer *l = &plan->layer[i];
+        if (l->role == TSR_ROLE_STORED && l->on && takes_integers(plan, node)) plan->point[node->in[0]].on = true;
+        if (!tsr_quant_integers(l)) continue;
         for (int k = 0; k < node->n_in; k++)
             if (tsr_quant_reads(plan, i, k)) plan->point[node->in[k]].on = true;
         if (tsr_node_is(node, "Conv") || plan->target == TSR_TARGET_TFLM || plan->target == TSR_TARGET_XNNPACK)
             mark_output(plan, node->out[0]);
     }
+}
+
+/* ---- functions of single integers ------------------------------------------------------------ */
+
+/* From what value alone, and over more than a clamp, v is computed element by element. */
+struct source {
+    int32_t v;
+    int steps;
+    bool curved; /* some step is no Relu or Clip */
+};
+
+/* Follows v back; false where it has several sources, or something inside is read elsewhere. */
+static bool find_source(const struct tsr_quant_plan *plan, int32_t v, bool last, struct source *s)
+{
+    enum { LONGEST = 24 };
+    const struct tsr_graph *g = plan->g;
+    const int32_t p = v >= 0 ? g->value[v].producer : -1;
+    if (v < 0 || ++s->steps > LONGEST) return false;
+    if (is_constant(g, v)) return true;
+    bool step = p >= 0 && tsr_node_elementwise(&g->node[p]) && (last || !g->value[v].is_output);
+    for (int k = 0; step && k < g->node[p].n_in; k++) {
+        const int32_t in = g->node[p].in[k];
+        step = in < 0 || !is_constant(g, in) || tsr_tensor_count(&g->value[in].init) == 1;
+    }
+    if (!step) {
+        if (s->v >= 0 && s->v != v) return false;
+        s->v = v;
+        return true;
+    }
+    if (!is_clamp(plan, &g->node[p])) s->curved = true;
+    for (int k = 0; k < g->node[p].n_in; k++)
+        if (g->node[p].in[k] >= 0 && !find_source(plan, g->node[p].in[k], false, s)) return false;
+    return true;
+}
+
+/* An integer product, with or without its bias, gives v: what stands behind it can be looked up where v is on a
+ * grid, and need not come back to floats. */
+static void mark_source(struct tsr_quant_plan *plan, int32_t v)
+{
+    struct source s = {.v = -1};
+    if (!find_source(plan, v, true, &s) || s.v < 0 || s.v == v || !s.curved) return;
+    int32_t p = plan->g->value[s.v].producer;
+    if (p < 0) return;
+    if (tsr_node_is(&plan->g->node[p], "Add") && plan->layer[p].bias >= 0) p = plan->g->value[plan->g->node[p].in[1 - plan->layer[p].bias]].producer;
+    if (p >= 0 && tsr_quant_integers(&plan->layer[p])) plan->point[s.v].on = true;
 }
 
 /* An element-wise node joins in where all it reads is quantised, or a constant, and its output is to be. */
@@ -372,6 +426,8 @@ void tsr_quant_plan_points(struct tsr_quant_plan *plan)
         l->on = needed && !is_constant(g, node->in[0]);
         if (l->on) plan->point[node->in[0]].on = true;
     }
+    for (size_t v = 0; v < g->n_value && plan->grid == TSR_GRID_INT8; v++) /* weights of 4 bits are computed with in float */
+        if (plan->point[v].on) mark_source(plan, (int32_t)v);
     for (size_t i = 0; i < g->n_node; i++) { /* in order: what feeds a node is settled before it */
         const struct tsr_node *node = &g->node[i];
         struct tsr_quant_layer *l = &plan->layer[i];

@@ -2,7 +2,9 @@
  *
  * The placement is the one that ONNX Runtime turns into integer operators: every input of a quantised
  * node comes through DequantizeLinear, every output of a convolution and of an element-wise node ends
- * in QuantizeLinear, and operators that only move elements keep the step of their input. */
+ * in QuantizeLinear, and operators that only move elements keep the step of their input. Where a function of
+ * single numbers (Gelu, Tanh ..., also spelt out) between a product and a quantised tensor is no mere clamp, the
+ * product's output is quantised too, so that the function is a table of 256 integers for whoever runs the model. */
 #ifndef TSR_QUANT_PLAN_H
 #define TSR_QUANT_PLAN_H
 
@@ -23,7 +25,8 @@ enum tsr_quant_role {
     TSR_ROLE_ELEMENT, /* Add, Mul, Concat, average pools ...: in integers where their inputs are */
     TSR_ROLE_PASS,    /* moves elements: keeps the step of its input 0 */
     TSR_ROLE_LOOKUP,  /* Gather from weights: stored as integers, computed in float */
-    TSR_ROLE_STORED   /* recurrent and transposed-convolution weights: the same */
+    TSR_ROLE_STORED   /* recurrent and transposed-convolution weights: the same, but for what recurrent operators
+                         read, which INT8 for ONNX Runtime quantises too: we multiply it in integers */
 };
 
 struct tsr_quant_layer { /* of a node */

@@ -46,6 +46,7 @@ struct vmath {
     double (*sum)(int64_t, const float *);
     double (*dot)(int64_t, const float *, const float *);
     void (*softmax)(int64_t, int64_t, const float *, float *);
+    void (*normalise)(int64_t, int64_t, const struct tsr_vnorm *);
 };
 
 #define VM(name) name##_base
@@ -89,6 +90,8 @@ struct vmath {
 #define VM_TARGET __attribute__((target("avx512f,avx512dq,avx512bw,avx512vl,avx2,fma,prefer-vector-width=512")))
 #endif
 #define MA(a, b, c) __builtin_fmaf(a, b, c)
+#define VM_ROWS_BY_HAND
+#include "tensor/vmath_avx512.h"
 #include "tensor/vmath_kernels.h"
 #endif
 
@@ -146,6 +149,8 @@ float tsr_vexp_sum(int64_t n, const float *x, float m, float *y) { return vm()->
 float tsr_vmax(int64_t n, const float *x) { return vm()->max(n, x); }
 double tsr_vsum(int64_t n, const float *x) { return vm()->sum(n, x); }
 double tsr_vdot(int64_t n, const float *x, const float *y) { return vm()->dot(n, x, y); }
+
+void tsr_vnormalise(int64_t rows, int64_t n, const struct tsr_vnorm *v) { vm()->normalise(rows, n, v); }
 
 double tsr_log_sum_exp(int64_t n, const float *x)
 {

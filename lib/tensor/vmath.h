@@ -45,6 +45,17 @@ double tsr_log_sum_exp(int64_t n, const float *x);
 double tsr_vsum(int64_t n, const float *x);
 double tsr_vdot(int64_t n, const float *x, const float *y);
 
+/* Rows brought to mean 0 (where centre) and variance 1, then scaled and shifted, as LayerNormalization and
+ * RMSNormalization do: y = (x - mean) rstd scale + bias, rstd = 1 / sqrt(variance + epsilon). Sums in float over 16
+ * interleaved lanes that are then added pairwise: the same for every instruction set. */
+struct tsr_vnorm {
+    const float *x, *scale, *bias; /* [rows, n]; n; n, or NULL for zeros */
+    float *y, *mean, *rstd;        /* [rows, n], may be x; rows, or NULL where not wanted */
+    float epsilon;
+    bool centre;
+};
+void tsr_vnormalise(int64_t rows, int64_t n, const struct tsr_vnorm *v); /* n >= 1 */
+
 /* For tests: the widest kernels that may be used: 0 baseline, 1 AVX2, 2 AVX-512 (the default).
  * Returns what the processor allows of it. Not to be called while others compute. */
 int tsr_vmath_limit(int level);

@@ -3,6 +3,7 @@
  *   VM_TARGET    the target attribute
  *   MA(a, b, c)  a * b + c, fused where the set has it
  *   VM_VEC, VM_WIDTH, VM_LOAD, VM_STORE, VM_MAX  its vectors
+ *   VM_ROWS_BY_HAND  defined where exp_sum and softmax are there already
  * Every loop body is branch-free so that the compiler turns it into vector code; the left-over
  * elements go through the same operations one by one and so give the same bits.
  * Coefficients: minimax fits of our own by the Remez exchange algorithm in 40 digits. */
@@ -250,6 +251,7 @@ VM_TARGET static void VM(swish_grad)(int64_t n, float alpha, const float *x, con
     TSR_IVDEP for (int64_t i = 0; i < n; i++) gx[i] = gy[i] * VM(swish_slope)(x[i], alpha);
 }
 
+#ifndef VM_ROWS_BY_HAND
 /* Sixteen running sums, whatever the vector length, added up pairwise in the end. The exponentials
  * of a block are in the cache when they are summed. */
 VM_INLINE float VM(exp_sum1)(int64_t n, const float *x, float m, float *y)
@@ -273,6 +275,7 @@ VM_TARGET static float VM(exp_sum)(int64_t n, const float *x, float m, float *y)
 {
     return VM(exp_sum1)(n, x, m, y);
 }
+#endif
 
 /* VM_MAX(a, b): the larger of two vectors of VM_WIDTH, b where a is NaN. */
 VM_INLINE float VM(max1)(int64_t n, const float *x)
@@ -298,6 +301,7 @@ VM_TARGET static float VM(max)(int64_t n, const float *x)
     return VM(max1)(n, x);
 }
 
+#ifndef VM_ROWS_BY_HAND
 VM_TARGET static void VM(softmax)(int64_t rows, int64_t n, const float *x, float *y)
 {
     for (int64_t r = 0; r < rows; r++, x += n, y += n) {
@@ -305,6 +309,7 @@ VM_TARGET static void VM(softmax)(int64_t rows, int64_t n, const float *x, float
         for (int64_t i = 0; i < n; i++) y[i] *= s;
     }
 }
+#endif
 
 VM_TARGET static double VM(sum)(int64_t n, const float *x)
 {
@@ -330,10 +335,57 @@ VM_TARGET static double VM(dot)(int64_t n, const float *x, const float *y)
     return lane[0];
 }
 
+/* ((0 + 8) + (4 + 12)) + ((2 + 10) + (6 + 14)), and the odd ones likewise. */
+VM_INLINE float VM(fold)(const vm_v16 *s)
+{
+    typedef float v8 __attribute__((vector_size(32)));
+    typedef float v4 __attribute__((vector_size(16)));
+    const v8 t = __builtin_shufflevector(*s, *s, 0, 1, 2, 3, 4, 5, 6, 7) + __builtin_shufflevector(*s, *s, 8, 9, 10, 11, 12, 13, 14, 15);
+    const v4 u = __builtin_shufflevector(t, t, 0, 1, 2, 3) + __builtin_shufflevector(t, t, 4, 5, 6, 7);
+    return (u[0] + u[2]) + (u[1] + u[3]);
+}
+
+/* The sum of x - mean, or of its square. */
+VM_INLINE float VM(deviations)(int64_t n, const float *x, float mean, bool square)
+{
+    vm_v16 sum = {0};
+    float rest[16];
+    int64_t i = 0;
+    for (; i + 16 <= n; i += 16) {
+        const vm_v16 d = *(const vm_v16 *)(const void *)(x + i) - mean;
+        if (square) sum += d * d;
+        else sum += d;
+    }
+    if (i < n) {
+        for (int j = 0; j < 16; j++) rest[j] = i + j < n ? x[i + j] : mean;
+        const vm_v16 d = *(const vm_v16 *)(const void *)rest - mean;
+        if (square) sum += d * d;
+        else sum += d;
+    }
+    return VM(fold)(&sum);
+}
+
+VM_TARGET static void VM(normalise)(int64_t rows, int64_t n, const struct tsr_vnorm *v)
+{
+    const float *scale = v->scale, *bias = v->bias;
+    for (int64_t r = 0; r < rows; r++) {
+        const float *x = v->x + r * n, mean = v->centre ? VM(deviations)(n, x, 0, false) / (float)n : 0;
+        const float rstd = 1 / sqrtf(VM(deviations)(n, x, mean, true) / (float)n + v->epsilon);
+        float *y = v->y + r * n;
+        if (v->mean != NULL) v->mean[r] = mean;
+        if (v->rstd != NULL) v->rstd[r] = rstd;
+        if (bias != NULL) {
+            TSR_IVDEP for (int64_t i = 0; i < n; i++) y[i] = (x[i] - mean) * rstd * scale[i] + bias[i];
+        } else {
+            TSR_IVDEP for (int64_t i = 0; i < n; i++) y[i] = (x[i] - mean) * rstd * scale[i];
+        }
+    }
+}
+
 static const struct vmath VM(table) = {
     VM(exp), VM(log), VM(tanh), VM(sigmoid), VM(erf), VM(gelu), VM(gelu_tanh), VM(softplus), VM(mish),
     VM(gelu_grad), VM(gelu_tanh_grad), VM(softplus_grad), VM(mish_grad), VM(tanh_grad), VM(sigmoid_grad),
-    VM(swish), VM(swish_grad), VM(exp_sum), VM(max), VM(sum), VM(dot), VM(softmax),
+    VM(swish), VM(swish_grad), VM(exp_sum), VM(max), VM(sum), VM(dot), VM(softmax), VM(normalise),
 };
 
 #undef VM_INLINE

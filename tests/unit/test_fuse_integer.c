@@ -195,9 +195,156 @@ START_TEST(table)
 }
 END_TEST
 
+static double negative(double x) { return -x; }
+static double inverse(double x) { return 1 / x; }
+static double logistic(double x) { return 1 / (1 + exp(-x)); }
+static double softplus(double x) { return fmax(x, 0) + log1p(exp(-fabs(x))); }
+static double hard_swish(double x) { return x * fmin(fmax(x / 6 + 0.5, 0), 1); }
+static double elu(double x) { return x < 0 ? expm1(x) : x; }
+
+/* x (int8) over one function to y (uint8): what doubles say, whatever kernels of floats there are. */
+START_TEST(tables_are_exact)
+{
+    static const struct {
+        const char *op;
+        double (*f)(double x);
+    } functions[] = {{"Abs", fabs}, {"Erf", erf}, {"Exp", exp}, {"Log", log}, {"Neg", negative}, {"Reciprocal", inverse}, {"Sigmoid", logistic},
+                     {"Softplus", softplus}, {"Sqrt", sqrt}, {"Tanh", tanh}, {"HardSwish", hard_swish}, {"Elu", elu}};
+    for (size_t k = 0; k < sizeof functions / sizeof *functions; k++) {
+        struct tsr_graph *g, *fused;
+        const int64_t dim = 256;
+        struct tsr_tensor x, y;
+        OK(tsr_graph_new(&g, &err));
+        OK(tsr_graph_opset(g, "", 17, &err));
+        OK(tsr_graph_add_input(g, "x", TSR_I8, 1, &dim, NULL, &err));
+        put(g, "s", TSR_F32, 0.021), put(g, "z", TSR_I8, -3), put(g, "s2", TSR_F32, 0.017), put(g, "z2", TSR_U8, 90);
+        NODE(g, "DequantizeLinear", 3, "x", "s", "z", "a");
+        NODE(g, functions[k].op, 1, "a", "b");
+        NODE(g, "QuantizeLinear", 3, "b", "s2", "z2", "y");
+        OK(tsr_graph_add_output(g, "y", TSR_U8, 1, &dim, NULL, &err));
+        OK(tsr_graph_finish(g, &err));
+        OK(tsr_graph_fuse(g, NULL, 0, 0, &fused, &err));
+        ck_assert_msg(count(fused, "QTable") == 1, "%s", functions[k].op);
+        OK(tsr_tensor_zeros(&x, TSR_I8, 1, &dim, &err));
+        for (int i = 0; i < 256; i++) ((int8_t *)x.data)[i] = (int8_t)(i - 128);
+        run(fused, &x, g->output, 1, NULL, &y);
+        for (int i = 0; i < 256; i++) {
+            const float v = (float)functions[k].f((double)((float)(i - 128 + 3) * 0.021f)) / 0.017f;
+            const float r = rintf(v > -90 ? v < 165 ? v : 165 : -90) + 90; /* NaN: the least */
+            ck_assert_msg(((uint8_t *)y.data)[i] == (int)r, "%s of %d: %d, not %g", functions[k].op, i - 128, ((uint8_t *)y.data)[i], (double)r);
+        }
+        tsr_tensor_release(&x), tsr_tensor_release(&y);
+        tsr_graph_free(fused);
+        tsr_graph_free(g);
+    }
+}
+END_TEST
+
+/* x W + b of integers, over Relu, to integers: one operator, the bias in whole steps, unless it is too large for that. */
+START_TEST(products_with_bias)
+{
+    for (int form = 0; form < 4; form++) { /* 1: with Relu; 2: a huge bias; 3: many inputs */
+        enum { WIDE = 1 << 15, N = 20 };
+        const int64_t k = form == 3 ? WIDE : 48, shape[] = {k, N}, row = N, dim[] = {-1, 5, k}, whole[] = {3, 5, k};
+        struct tsr_graph *g, *fused;
+        struct tsr_tensor w, b, x, y[2];
+        struct tsr_rng r;
+        OK(tsr_graph_new(&g, &err));
+        OK(tsr_graph_opset(g, "", 17, &err));
+        OK(tsr_graph_add_input(g, "x", TSR_U8, 3, dim, NULL, &err));
+        put(g, "s", TSR_F32, 0.03), put(g, "z", TSR_U8, 120), put(g, "sw", TSR_F32, 0.004), put(g, "zw", TSR_I8, 0);
+        put(g, "s2", TSR_F32, 0.3), put(g, "z2", TSR_U8, 100);
+        OK(tsr_tensor_zeros(&w, TSR_I8, 2, shape, &err));
+        OK(tsr_tensor_zeros(&b, TSR_F32, 1, &row, &err));
+        OK(tsr_tensor_zeros(&x, TSR_U8, 3, whole, &err));
+        tsr_rng_init(&r, 3, 0);
+        for (int64_t i = 0; i < k * N; i++) ((int8_t *)w.data)[i] = (int8_t)((int)tsr_rng_below(&r, 255) - 127);
+        for (int64_t i = 0; i < N; i++) ((float *)b.data)[i] = tsr_rng_normal(&r) * (form == 2 ? 1e6f : 5);
+        for (int64_t i = 0; i < 15 * k; i++) ((uint8_t *)x.data)[i] = (uint8_t)tsr_rng_below(&r, 256);
+        OK(tsr_graph_add_init(g, "w", &w, &err));
+        OK(tsr_graph_add_init(g, "b", &b, &err));
+        NODE(g, "DequantizeLinear", 3, "x", "s", "z", "a");
+        NODE(g, "DequantizeLinear", 3, "w", "sw", "zw", "v");
+        NODE(g, "MatMul", 2, "a", "v", "c");
+        NODE(g, "Add", 2, "b", "c", "d");
+        if (form == 1) NODE(g, "Relu", 1, "d", "e");
+        NODE(g, "QuantizeLinear", 3, form == 1 ? "e" : "d", "s2", "z2", "y");
+        OK(tsr_graph_add_output(g, "y", TSR_U8, 3, (const int64_t[]){-1, 5, N}, NULL, &err));
+        OK(tsr_graph_finish(g, &err));
+        OK(tsr_graph_fuse(g, NULL, 0, 0, &fused, &err));
+        ck_assert_int_eq(count(fused, "QLinearMatMul"), form < 2);
+        ck_assert_int_eq(count(fused, "MatMulIntegerToFloat"), form >= 2);
+        ck_assert_int_eq(count(fused, "Relu") + count(fused, "Add"), 0);
+        run(g, &x, g->output, 1, NULL, &y[0]);
+        run(fused, &x, g->output, 1, NULL, &y[1]);
+        for (int64_t i = 0; i < 15 * N; i++)
+            ck_assert_int_le(abs(((uint8_t *)y[0].data)[i] - ((uint8_t *)y[1].data)[i]), 1);
+        tsr_tensor_release(&y[0]), tsr_tensor_release(&y[1]), tsr_tensor_release(&x);
+        tsr_graph_free(fused);
+        tsr_graph_free(g);
+    }
+}
+END_TEST
+
+static int count_of(const struct tsr_graph *g, const char *domain, const char *op_type)
+{
+    int n = 0;
+    for (size_t i = 0; i < g->n_node; i++) n += tsr_node_is_of(&g->node[i], domain, op_type);
+    return n;
+}
+
+/* Recurrent layers take integers where the kernels can: of four inputs or a multiple, from the target that is ours. */
+START_TEST(recurrent)
+{
+    static const struct {
+        const char *text;
+        enum tsr_quant_target target;
+        int integers;
+    } cases[] = {{"bilstm width=12 depth=2 classes=4 input=8x20", TSR_TARGET_ORT, 2},
+                 {"bilstm width=12 depth=2 classes=4 input=7x20", TSR_TARGET_ORT, 1},
+                 {"bilstm width=12 depth=2 classes=4 input=8x20", TSR_TARGET_NCNN, 0}};
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        struct tsr_graph *g = quantised(cases[i].text, cases[i].target), *fused;
+        struct tsr_tensor x, y[2];
+        OK(tsr_graph_fuse(g, NULL, 0, 0, &fused, &err));
+        ck_assert_int_eq(count(g, "LSTM"), 2);
+        ck_assert_int_eq(count_of(fused, "tessera", "LSTM"), cases[i].integers);
+        ck_assert_int_eq(count_of(fused, "", "LSTM"), 2 - cases[i].integers);
+        white_samples(g, 40, &x);
+        run(g, &x, g->output, 1, NULL, &y[0]);
+        run(fused, &x, g->output, 1, NULL, &y[1]);
+        for (int64_t k = 0; k < tsr_tensor_count(&y[0]); k++)
+            ck_assert_float_le(fabsf(((float *)y[0].data)[k] - ((float *)y[1].data)[k]), 0.01f);
+        tsr_tensor_release(&x), tsr_tensor_release(&y[0]), tsr_tensor_release(&y[1]);
+        tsr_graph_free(fused);
+        OK(tsr_graph_fuse(g, NULL, 0, TSR_FUSE_TRAINING, &fused, &err)); /* gradients need floats */
+        ck_assert_int_eq(count_of(fused, "tessera", "LSTM"), 0);
+        tsr_graph_free(fused);
+        tsr_graph_free(g);
+    }
+}
+END_TEST
+
+/* Between the two products of a feed-forward block there are no floats. */
+START_TEST(gelu_is_looked_up)
+{
+    for (size_t i = 6; i < 9; i++) {
+        struct tsr_graph *g = quantised(families[i], TSR_TARGET_ORT), *fused;
+        OK(tsr_graph_fuse(g, NULL, 0, 0, &fused, &err));
+        ck_assert_msg(count(g, "Gelu") + count(g, "Erf") > 0, "%s", families[i]);
+        ck_assert_msg(count(fused, "Gelu") + count(fused, "Erf") == 0, "%s", families[i]);
+        ck_assert_msg(count(fused, "QTable") == 2 + count(g, "Tanh") && count(fused, "QLinearMatMul") == 2, "%s", families[i]);
+        tsr_graph_free(fused);
+        tsr_graph_free(g);
+    }
+}
+END_TEST
+
 START_TEST(short_of_memory)
 {
-    struct tsr_graph *g = quantised("dscnn width=4 depth=1 classes=3 input=1x8x8", TSR_TARGET_ORT), *fused;
+    static const char *const networks[] = {"dscnn width=4 depth=1 classes=3 input=1x8x8", "transformer width=8 depth=1 classes=3 input=4x8",
+                                           "bilstm width=4 depth=1 classes=3 input=4x8"};
+    struct tsr_graph *g = quantised(networks[_i], TSR_TARGET_ORT), *fused;
     for (long n = 1;; n += 1 + n / 20) {
         tsr_mem_fail_after(n);
         enum tsr_status s = tsr_graph_fuse(g, NULL, 0, 0, &fused, &err);
@@ -220,7 +367,11 @@ int main(void)
     tcase_add_test(c, the_same_bytes_from_all_kernels_and_threads);
     tcase_add_test(c, layout);
     tcase_add_test(c, table);
-    tcase_add_test(c, short_of_memory);
+    tcase_add_test(c, tables_are_exact);
+    tcase_add_test(c, products_with_bias);
+    tcase_add_test(c, gelu_is_looked_up);
+    tcase_add_test(c, recurrent);
+    tcase_add_loop_test(c, short_of_memory, 0, 3);
     suite_add_tcase(s, c);
     return run_suite(s);
 }

@@ -51,11 +51,12 @@ END_TEST
 
 START_TEST(qlinear_matmul)
 {
-    for (int mode = 0; mode < 8; mode++) {
+    for (int mode = 0; mode < 16; mode++) {
         struct optest t;
         enum tsr_dtype a = kinds[mode & 1], y = kinds[mode >> 1 & 1];
-        bool many = mode & 4;
-        ot_init(&t, "QLinearMatMul", 21);
+        bool many = mode & 4, bias = mode & 8; /* ours adds a row to the sums */
+        if (bias) ot_init_domain(&t, "QLinearMatMul", "tessera", 1);
+        else ot_init(&t, "QLinearMatMul", 21);
         ot_in_random(&t, a, OT_S(9, 33), 0, 128);
         if (many) ot_in_random(&t, TSR_F32, OT_S(9), 0.01, 0.02), ot_in_random(&t, a, OT_S(9), 0, 20);
         else scalar(&t, TSR_F32, 0.013), scalar(&t, a, 5);
@@ -64,10 +65,11 @@ START_TEST(qlinear_matmul)
         else scalar(&t, TSR_F32, 0.013), scalar(&t, TSR_I8, 0);
         scalar(&t, TSR_F32, 0.07);
         scalar(&t, y, 11);
+        if (bias) ot_in_random(&t, TSR_I32, OT_S(18), -9000, 9000);
         ot_run(&t);
         ot_expect_shape(&t, 0, y, OT_S(9, 18));
         for (int64_t i = 0; i < 9 * 18; i++) {
-            int64_t sum = 0, r = i / 18, c = i % 18;
+            int64_t r = i / 18, c = i % 18, sum = bias ? tsr_load_i64(TSR_I32, t.in[8].data, c) : 0;
             for (int64_t k = 0; k < 33; k++) sum += (at8(&t, 0, r * 33 + k) - zero_of(&t, 2, r)) * (at8(&t, 3, k * 18 + c) - zero_of(&t, 5, c));
             float f = (float)scale_of(&t, 1, r) * (float)scale_of(&t, 4, c) / (float)scale_of(&t, 6, 0);
             ck_assert_int_eq(tsr_load_i64(y, t.out[0].data, i), on_grid(y, (float)sum * f, 11));
@@ -469,6 +471,12 @@ START_TEST(bad)
     ot_in_random(&t, TSR_I8, OT_S(3, 4), -9, 9), ot_in_random(&t, TSR_F32, OT_S(3), 1, 2), scalar(&t, TSR_I8, 0);
     scalar(&t, TSR_F32, 1), scalar(&t, TSR_I8, 0);
     ot_fails(&t, TSR_E_MISMATCH, "3 scales");
+    ot_free(&t);
+    ot_init_domain(&t, "QLinearMatMul", "tessera", 1);
+    ot_in_random(&t, TSR_I8, OT_S(2, 3), -9, 9), scalar(&t, TSR_F32, 1), scalar(&t, TSR_I8, 0);
+    ot_in_random(&t, TSR_I8, OT_S(3, 4), -9, 9), scalar(&t, TSR_F32, 1), scalar(&t, TSR_I8, 0);
+    scalar(&t, TSR_F32, 1), scalar(&t, TSR_I8, 0), ot_in_random(&t, TSR_I32, OT_S(3), -9, 9);
+    ot_fails(&t, TSR_E_MISMATCH, "3 biases for 4 columns");
     ot_free(&t);
     ot_init(&t, "QLinearConv", 10);
     ot_in_random(&t, TSR_I8, OT_S(1, 2, 5), -9, 9), scalar(&t, TSR_F32, 1), scalar(&t, TSR_I8, 0);

@@ -291,12 +291,88 @@ START_TEST(memory)
 }
 END_TEST
 
+enum { QT = 5, QB = 37, QI = 12, QH = 9 };
+
+/* An operator on integers, with a scale for each row of W or one, and the one on the floats that they stand for. */
+static void build_integers(struct optest *q, struct optest *f, int cell, int64_t D, bool rows)
+{
+    const int64_t n = cells[cell].gates * QH;
+    ot_init_domain(q, cells[cell].op, "tessera", 1);
+    ot_string(q, "direction", D == 2 ? "bidirectional" : "reverse");
+    ot_in_random(q, TSR_U8, OT_S(QT, QB, QI), 0, 256);
+    ot_in_random(q, TSR_I8, OT_S(D, n, QI), -127, 128);
+    ot_in_random(q, TSR_F32, OT_S(D, n, QH), -0.4, 0.4);
+    ot_in_random(q, TSR_F32, OT_S(D, 2 * n), -0.4, 0.4);
+    for (int i = 0; i < 4; i++) ot_in_absent(q);
+    ot_in(q, TSR_F32, OT_SCALAR, OT_V(0.011));
+    ot_in(q, TSR_U8, OT_SCALAR, OT_V(117));
+    ot_in_random(q, TSR_F32, rows ? OT_S(n) : OT_SCALAR, 0.002, 0.006);
+    if (f == NULL) return;
+    ot_init(f, cells[cell].op, 14);
+    ot_string(f, "direction", D == 2 ? "bidirectional" : "reverse");
+    struct tsr_tensor *x = ot_in_new(f, TSR_F32, OT_S(QT, QB, QI)), *w = ot_in_new(f, TSR_F32, OT_S(D, n, QI));
+    for (int64_t i = 0; i < QT * QB * QI; i++)
+        tsr_store_f64(x->dtype, x->data, i, ((double)tsr_load_i64(TSR_U8, q->in[0].data, i) - 117) * (double)0.011f);
+    for (int64_t i = 0; i < D * n * QI; i++)
+        tsr_store_f64(w->dtype, w->data, i, (double)tsr_load_i64(TSR_I8, q->in[1].data, i) *
+                                                tsr_load_f64(q->in[10].dtype, q->in[10].data, rows ? i / QI % n : 0));
+    for (int i = 2; i < 4; i++) {
+        struct tsr_tensor *t = ot_in_new(f, TSR_F32, q->in[i].shape);
+        for (int64_t k = 0; k < tsr_tensor_count(t); k++)
+            tsr_store_f64(t->dtype, t->data, k, tsr_load_f64(q->in[i].dtype, q->in[i].data, k));
+    }
+}
+
+START_TEST(integers)
+{
+    for (int c = 0; c < 3; c++)
+        for (int form = 0; form < 4; form++) {
+            struct optest q, f;
+            struct tsr_tensor first = {0};
+            build_integers(&q, &f, c, 1 + form % 2, form & 2);
+            ot_run(&f);
+            for (int k = 0; tsr_qgemm_kernel_name(k) != NULL; k++) { /* all kernels: the same bytes */
+                if (!tsr_qgemm_kernel_runs(k)) continue;
+                ck_assert(tsr_qgemm_use(tsr_qgemm_kernel_name(k), &q.err) == TSR_OK);
+                ot_run(&q);
+                ot_agree(&q, "output", 0, &q.out[0], &f.out[0], 1e-5);
+                if (first.data == NULL) ck_assert(tsr_tensor_copy(&first, &q.out[0], &q.err) == TSR_OK);
+                ck_assert(ot_same_bytes(&first, &q.out[0]));
+            }
+            ot_threads_agree(&q);
+            if (form == 3) ot_memory_torture(&q);
+            tsr_tensor_release(&first);
+            ot_free(&q), ot_free(&f);
+        }
+}
+END_TEST
+
+START_TEST(integers_refused)
+{
+    struct optest t;
+    build_integers(&t, NULL, 2, 1, true);
+    t.in[10].shape.dim[0] -= 1;
+    ot_fails(&t, TSR_E_MISMATCH, "35 scales for 36 rows");
+    ot_free(&t);
+    build_integers(&t, NULL, 2, 1, true);
+    t.in[0].shape.dim[2] = t.in[1].shape.dim[2] = 10;
+    ot_fails(&t, TSR_E_UNSUPPORTED, "10 inputs");
+    ot_free(&t);
+    build_integers(&t, NULL, 2, 1, true);
+    t.in[2].shape.dim[2] -= 1;
+    ot_fails(&t, TSR_E_MISMATCH, "W has shape");
+    ot_free(&t);
+}
+END_TEST
+
 static Suite *suite(void)
 {
     Suite *s = suite_create("ops/rnn");
     TCase *c = tcase_create("rnn");
     tcase_set_timeout(c, 120);
     tcase_add_test(c, by_hand);
+    tcase_add_test(c, integers);
+    tcase_add_test(c, integers_refused);
     tcase_add_loop_test(c, gradients, 0, 4);
     tcase_add_test(c, optional_parts);
     tcase_add_test(c, activations);

@@ -232,6 +232,14 @@ START_TEST(rounding)
             tsr_qround(N, x, scales[s], zero, 0, 255, y);
             for (int i = 0; i < N; i++)
                 ck_assert_msg(y[i] == on_grid(x[i] / scales[s], zero, 0, 255), "%g / %g is %d", (double)x[i], (double)scales[s], y[i]);
+            tsr_qround(N, x, scales[s], zero - 128, -128, 100, y);
+            for (int i = 0; i < N; i++) ck_assert_int_eq((int8_t)y[i], on_grid(x[i] / scales[s], zero - 128, -128, 100));
+            for (int n = 0; n < 150; n++) { /* nothing is written beyond them */
+                y[n] = 0xa5;
+                tsr_qround(n, x + 100, scales[s], zero, 3, 250, y);
+                for (int i = 0; i < n; i++) ck_assert_int_eq(y[i], on_grid(x[100 + i] / scales[s], zero, 3, 250));
+                ck_assert_int_eq(y[n], 0xa5);
+            }
         }
     free(x), free(y);
 }

@@ -192,7 +192,7 @@ END_TEST
 
 START_TEST(softmax_rows)
 {
-    static float x[3 * 700], y[3 * 700];
+    static float x[3 * 700], y[3 * 700], z[3 * 700];
     tsr_vmath_limit(_i);
     for (int i = 0; i < 3 * 700; i++) x[i] = (float)((i * 37) % 101) * 0.1f - 4;
     for (int n = 1; n < 700; n += n < 80 ? 1 : 47) {
@@ -201,11 +201,53 @@ START_TEST(softmax_rows)
             double s = 0;
             for (int i = 0; i < n; i++) s += exp((double)x[r * n + i]);
             for (int i = 0; i < n; i++) ck_assert(fabs((double)y[r * n + i] - exp((double)x[r * n + i]) / s) <= 1e-6);
+            if (n < 32) continue; /* those add up otherwise */
+            const float whole = 1 / tsr_vexp_sum(n, x + r * n, tsr_vmax(n, x + r * n), z);
+            for (int i = 0; i < n; i++) ck_assert(y[r * n + i] == z[i] * whole);
         }
+        memcpy(z, x, sizeof z);
+        tsr_vsoftmax(3, n, z, z);
+        ck_assert_int_eq(memcmp(y, z, (size_t)(3 * n) * sizeof *y), 0);
     }
     x[5] = NAN;
     tsr_vsoftmax(1, 40, x, y);
     for (int i = 0; i < 40; i++) ck_assert(isnan(y[i]));
+    tsr_vmath_limit(2);
+}
+END_TEST
+
+/* Against doubles, and the same bits from all instruction sets. */
+START_TEST(normalised_rows)
+{
+    enum { ROWS = 3, MOST = 150 };
+    static float x[ROWS * MOST], y[3][ROWS * MOST], scale[MOST], bias[MOST], mean[3][ROWS], rstd[3][ROWS];
+    for (int i = 0; i < ROWS * MOST; i++) x[i] = (float)((i * 37) % 101) * 0.1f - 3;
+    for (int i = 0; i < MOST; i++) scale[i] = 0.5f + (float)(i % 5), bias[i] = (float)(i % 7) - 2;
+    for (int n = 1; n <= MOST; n++)
+        for (int form = 0; form < 4; form++) {
+            int levels = 0;
+            for (int level = 0; level < 3; level++) {
+                if (tsr_vmath_limit(level) != level) continue;
+                struct tsr_vnorm v = {.x = x, .scale = scale, .bias = form & 1 ? bias : NULL, .y = y[levels], .mean = mean[levels],
+                                      .rstd = rstd[levels], .epsilon = 1e-5f, .centre = form & 2};
+                tsr_vnormalise(ROWS, n, &v);
+                ck_assert_int_eq(memcmp(y[0], y[levels], (size_t)(ROWS * n) * sizeof **y), 0);
+                ck_assert_int_eq(memcmp(mean[0], mean[levels], sizeof *mean), 0);
+                ck_assert_int_eq(memcmp(rstd[0], rstd[levels], sizeof *rstd), 0);
+                levels++;
+            }
+            for (int r = 0; r < ROWS; r++) {
+                double m = 0, s = 0;
+                for (int i = 0; i < n && form & 2; i++) m += (double)x[r * n + i] / n;
+                for (int i = 0; i < n; i++) s += ((double)x[r * n + i] - m) * ((double)x[r * n + i] - m) / n;
+                const double inverse = 1 / sqrt(s + 1e-5);
+                ck_assert(fabs((double)mean[0][r] - m) <= 1e-5 && fabs((double)rstd[0][r] - inverse) <= 1e-4 * inverse);
+                for (int i = 0; i < n; i++) {
+                    const double want = ((double)x[r * n + i] - m) * inverse * (double)scale[i] + (form & 1 ? (double)bias[i] : 0);
+                    ck_assert_msg(fabs((double)y[0][r * n + i] - want) <= (n == 1 ? 1e-2 : 1e-4) * (1 + fabs(want)), "%g, not %g", (double)y[0][r * n + i], want);
+                }
+            }
+        }
     tsr_vmath_limit(2);
 }
 END_TEST
@@ -221,6 +263,7 @@ int main(void)
     tcase_add_loop_test(c, place_does_not_matter, 0, 3);
     tcase_add_loop_test(c, sums, 0, 3);
     tcase_add_loop_test(c, softmax_rows, 0, 3);
+    tcase_add_test(c, normalised_rows);
     suite_add_tcase(s, c);
     return run_suite(s);
 }
