@@ -449,6 +449,9 @@ static void sparse_tensors(void)
     B s = sparse("w", 1, 1, places);
     for (int i = 0; i < 3; i++) number(&s, 3, huge[i]);
     save("bad-sparse-huge", model_of(with(graph_of(1, relu("x", "y")), 15, s)));
+    s = sparse("w", 1, 1, places); /* 540 MiB for one number */
+    number(&s, 3, D(45) << 19);
+    save("bad-sparse-claimed", model_of(with(graph_of(1, relu("x", "y")), 15, s)));
 }
 
 /* Files that are wrong about something, though it is clear what they mean: read, with a warning. */

@@ -42,7 +42,7 @@ struct tsr_graph {
     size_t n_meta, cap_meta_key, cap_meta_value;
     struct tsr_index *index; /* value names */
     atomic_int shares; /* how many others hold it: attributes of nodes and of their copies */
-    size_t dense_bytes; /* that the importer made of sparse tensors: it has a limit */
+    size_t dense_bytes, claimed_bytes; /* that the importer made of sparse tensors; of little or nothing: both have limits */
     char **warning; /* what is wrong with the file though its meaning is clear: whole sentences */
     size_t n_warning, cap_warning;
 };

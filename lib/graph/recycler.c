@@ -5,7 +5,8 @@
 #include <string.h>
 
 #define SMALL ((size_t)16 << 10)     /* bytes up to which a block is kept in a list */
-#define RESERVE ((size_t)64 << 30)   /* address space; memory only where it is touched */
+#define FIRST ((size_t)64 << 20)     /* address space of the regions; memory only where it is touched */
+#define SECOND ((size_t)64 << 30)
 #define STEP ((size_t)4 << 20)       /* by which the usable part grows */
 /* Between blocks: equal rows of large matrices then do not meet in the same lines of the cache, and
  * AddressSanitizer sees who reads beyond an end. */
@@ -67,30 +68,35 @@ static void put_small(struct tsr_recycler *r, void *p, size_t bytes)
 
 static size_t region_bytes(size_t bytes) { return ((bytes + 63) & ~(size_t)63) + FENCE; }
 
-static void remove_gap(struct tsr_recycler *r, size_t i)
+static void remove_gap(struct tsr_region *r, size_t i)
 {
     memmove(&r->gap[i], &r->gap[i + 1], (r->n_gap - i - 1) * sizeof *r->gap);
     r->n_gap--;
 }
 
-/* The place of a new block of `need` bytes; false where the region cannot hold it. */
-static bool find_place(struct tsr_recycler *r, size_t need, size_t *at)
+/* The place of a new block of `need` bytes in the smallest gap that holds it; false: none does. */
+static bool in_gap(struct tsr_region *r, size_t need, size_t *at)
 {
     size_t best = r->n_gap;
     for (size_t i = 0; i < r->n_gap; i++)
         if (r->gap[i].bytes >= need && (best == r->n_gap || r->gap[i].bytes < r->gap[best].bytes)) best = i;
-    if (best < r->n_gap) {
-        *at = r->gap[best].at;
-        r->gap[best].at += need;
-        r->gap[best].bytes -= need;
-        if (r->gap[best].bytes == 0) remove_gap(r, best);
-        return true;
-    }
+    if (best == r->n_gap) return false;
+    *at = r->gap[best].at;
+    r->gap[best].at += need;
+    r->gap[best].bytes -= need;
+    if (r->gap[best].bytes == 0) remove_gap(r, best);
+    return true;
+}
+
+/* The same behind all blocks; false where the region cannot hold it. */
+static bool on_top(struct tsr_region *r, size_t need, size_t *at)
+{
+    if (need > r->bytes - r->top) return false;
     if (!r->asked) {
         r->asked = true;
-        r->base = tsr_reserve(RESERVE);
+        r->base = tsr_reserve(r->bytes);
     }
-    if (r->base == NULL || need > RESERVE - r->top) return false;
+    if (r->base == NULL) return false;
     size_t end = r->top + need;
     if (end > r->usable) {
         size_t usable = (end + STEP - 1) / STEP * STEP;
@@ -103,20 +109,35 @@ static bool find_place(struct tsr_recycler *r, size_t need, size_t *at)
     return true;
 }
 
-static void *get_large(struct tsr_recycler *r, size_t bytes)
+static void *get_large(struct tsr_recycler *recycler, size_t bytes)
 {
-    size_t at;
-    /* Each block that comes back may leave a gap: there must be room to note it. */
-    if (tsr_grow(&r->gap, &r->cap_gap, r->blocks + 2, sizeof *r->gap, NULL) != TSR_OK) return NULL;
-    if (!find_place(r, region_bytes(bytes), &at)) return tsr_aligned(bytes);
-    r->blocks++;
-    SHOW(r->base + at, bytes);
-    return r->base + at;
+    const size_t need = region_bytes(bytes);
+    for (size_t i = 0; i < 2 * TSR_RECYCLER_REGIONS; i++) { /* the gaps of all regions before the top of any */
+        struct tsr_region *r = &recycler->region[i % TSR_RECYCLER_REGIONS];
+        size_t at;
+        /* Each block that comes back may leave a gap: there must be room to note it. */
+        if (tsr_grow(&r->gap, &r->cap_gap, r->blocks + 2, sizeof *r->gap, NULL) != TSR_OK) return NULL;
+        if (!(i < TSR_RECYCLER_REGIONS ? in_gap : on_top)(r, need, &at)) continue;
+        r->blocks++;
+        SHOW(r->base + at, bytes);
+        return r->base + at;
+    }
+    return tsr_aligned(bytes);
 }
 
-static void put_large(struct tsr_recycler *r, char *p, size_t bytes)
+static struct tsr_region *region_of(struct tsr_recycler *recycler, const char *p)
 {
-    if (r->base == NULL || p < r->base || p >= r->base + RESERVE) {
+    for (size_t i = 0; i < TSR_RECYCLER_REGIONS; i++) {
+        struct tsr_region *r = &recycler->region[i];
+        if (r->base != NULL && p >= r->base && p < r->base + r->bytes) return r;
+    }
+    return NULL;
+}
+
+static void put_large(struct tsr_recycler *recycler, char *p, size_t bytes)
+{
+    struct tsr_region *r = region_of(recycler, p);
+    if (r == NULL) {
         tsr_free(p);
         return;
     }
@@ -167,7 +188,7 @@ static void put(void *self, void *p, size_t bytes)
 
 void tsr_recycler_init(struct tsr_recycler *r)
 {
-    *r = (struct tsr_recycler){.allocator = {get, put, r}};
+    *r = (struct tsr_recycler){.region = {{.bytes = FIRST}, {.bytes = SECOND}}, .allocator = {get, put, r}};
 }
 
 void tsr_recycler_release(struct tsr_recycler *r)
@@ -178,10 +199,13 @@ void tsr_recycler_release(struct tsr_recycler *r)
             tsr_free(r->free_list[c]);
             r->free_list[c] = next;
         }
-    if (r->base != NULL) {
-        SHOW(r->base, r->usable);
-        tsr_unreserve(r->base, RESERVE);
+    for (size_t i = 0; i < TSR_RECYCLER_REGIONS; i++) {
+        struct tsr_region *region = &r->region[i];
+        if (region->base != NULL) {
+            SHOW(region->base, region->usable);
+            tsr_unreserve(region->base, region->bytes);
+        }
+        tsr_free(region->gap);
     }
-    tsr_free(r->gap);
     tsr_recycler_init(r);
 }

@@ -80,6 +80,7 @@ static enum tsr_status begin(const struct tsr_graph *g, Tsr__Onnx__Graph *m, str
     struct tsr_graph *body = *out;
     body->ir_version = g->ir_version;
     body->dense_bytes = g->dense_bytes;
+    body->claimed_bytes = g->claimed_bytes;
     body->name = tsr_strdup(m->name != NULL ? m->name : "");
     body->producer = tsr_strdup("");
     enum tsr_status status = body->name != NULL && body->producer != NULL ? TSR_OK : tsr_nomem(err, 64);
@@ -103,6 +104,7 @@ enum tsr_status tsr_onnx_add_body(struct tsr_graph *g, const char *name, Tsr__On
         tsr_onnx_leave(frame);
     }
     g->dense_bytes = body->dense_bytes;
+    g->claimed_bytes = body->claimed_bytes;
     for (size_t i = 0; i < body->n_warning && status == TSR_OK; i++) status = tsr_graph_warn(g, err, "%s", body->warning[i]);
     if (status == TSR_OK) return tsr_graph_attr_graph(g, name, body, n, err);
     (void)tsr_error_prefix(err, "in the graph '%.80s'", name);

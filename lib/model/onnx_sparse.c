@@ -4,11 +4,31 @@
 
 #include <string.h>
 
-/* A few bytes can claim any shape: all of a model's sparse tensors together may take this much. */
+/* A few bytes can claim any shape. All of a model's sparse tensors together may take MAX_DENSE bytes, and
+ * MAX_CLAIMED of them beyond a thousandfold of the values that are there. */
 #define MAX_DENSE ((size_t)1 << 30)
+#define MAX_CLAIMED ((size_t)64 << 20)
+#define FOLD 1000
 
-static enum tsr_status shape_of(struct tsr_graph *g, const Tsr__Onnx__SparseTensor *m, const char *name, enum tsr_dtype dtype,
-                                struct tsr_shape *s, struct tsr_error *err)
+/* Counts what a tensor takes when made dense, of which the file holds `there` bytes. */
+static enum tsr_status count_dense(struct tsr_graph *g, const char *name, size_t bytes, size_t there, struct tsr_error *err)
+{
+    const size_t claimed = bytes / FOLD > there ? bytes - there * FOLD : 0;
+    if (bytes > MAX_DENSE - g->dense_bytes)
+        return tsr_fail(err, TSR_E_LIMIT, "sparse tensor '%s': the model's sparse tensors take more than %zu MiB when made dense",
+                        name, MAX_DENSE >> 20);
+    if (claimed > MAX_CLAIMED - g->claimed_bytes)
+        return tsr_fail(err, TSR_E_LIMIT,
+                        "sparse tensor '%s' has %zu bytes of values for %zu of its shape: with fewer than one in %d, the "
+                        "model's sparse tensors may take %zu MiB; make it dense",
+                        name, there, bytes, FOLD, MAX_CLAIMED >> 20);
+    g->dense_bytes += bytes;
+    g->claimed_bytes += claimed;
+    return TSR_OK;
+}
+
+static enum tsr_status shape_of(struct tsr_graph *g, const Tsr__Onnx__SparseTensor *m, const char *name,
+                                const struct tsr_tensor *values, struct tsr_shape *s, struct tsr_error *err)
 {
     if (m->n_dims > TSR_MAX_RANK)
         return tsr_fail(err, TSR_E_UNSUPPORTED, "sparse tensor '%s' has rank %zu, and %d is the most this program handles",
@@ -17,12 +37,7 @@ static enum tsr_status shape_of(struct tsr_graph *g, const Tsr__Onnx__SparseTens
     for (int i = 0; i < s->rank; i++) s->dim[i] = m->dims[i];
     int64_t count = tsr_shape_count(s);
     if (count < 0) return tsr_fail(err, TSR_E_CORRUPT, "sparse tensor '%s' has an impossible shape", name);
-    size_t bytes = tsr_dtype_bytes(dtype, count);
-    if (bytes > MAX_DENSE - g->dense_bytes)
-        return tsr_fail(err, TSR_E_LIMIT, "sparse tensor '%s': the model's sparse tensors take more than %zu MiB when made dense",
-                        name, MAX_DENSE >> 20);
-    g->dense_bytes += bytes;
-    return TSR_OK;
+    return count_dense(g, name, tsr_dtype_bytes(values->dtype, count), tsr_dtype_bytes(values->dtype, tsr_tensor_count(values)), err);
 }
 
 /* Element k of the values goes to: indices[k], or, where indices has a row for each, the place with
@@ -76,7 +91,7 @@ enum tsr_status tsr_onnx_sparse(struct tsr_graph *g, Tsr__Onnx__SparseTensor *m,
         return tsr_fail(err, TSR_E_CORRUPT, "sparse tensor '%s' lacks its values or its indices", *name);
     TSR_GO(status, done, tsr_onnx_tensor(m->values, false, files, &values, err));
     TSR_GO(status, done, tsr_onnx_tensor(m->indices, false, files, &indices, err));
-    TSR_GO(status, done, shape_of(g, m, *name, values.dtype, &shape, err));
+    TSR_GO(status, done, shape_of(g, m, *name, &values, &shape, err));
     status = fill(*name, &shape, &values, &indices, out, err);
 done:
     tsr_tensor_release(&values);

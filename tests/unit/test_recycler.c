@@ -29,8 +29,8 @@ START_TEST(same_block_again)
         ck_assert_ptr_eq(a, b);
         put(&r, b, size[i]);
     }
-    ck_assert_uint_eq(r.top, 0);
-    ck_assert_uint_eq(r.n_gap, 0);
+    ck_assert_uint_eq(r.region[0].top, 0);
+    ck_assert_uint_eq(r.region[0].n_gap, 0);
     tsr_recycler_release(&r);
 }
 END_TEST
@@ -46,16 +46,16 @@ START_TEST(gaps_grow_together)
         void *p[3], *last;
         for (int i = 0; i < 3; i++) p[i] = get(&r, N);
         last = get(&r, N);
-        size_t top = r.top;
+        size_t top = r.region[0].top;
         for (int i = 0; i < 3; i++) put(&r, p[order[o][i]], N);
-        ck_assert_uint_eq(r.n_gap, 1);
+        ck_assert_uint_eq(r.region[0].n_gap, 1);
         void *big = get(&r, 3 * N);
         ck_assert_ptr_eq(big, p[0]);
-        ck_assert_uint_eq(r.top, top);
+        ck_assert_uint_eq(r.region[0].top, top);
         put(&r, big, 3 * N);
         put(&r, last, N);
-        ck_assert_uint_eq(r.top, 0);
-        ck_assert_uint_eq(r.n_gap, 0);
+        ck_assert_uint_eq(r.region[0].top, 0);
+        ck_assert_uint_eq(r.region[0].n_gap, 0);
         tsr_recycler_release(&r);
     }
 }
@@ -74,7 +74,7 @@ START_TEST(best_fit)
     put(&r, c, 90000);
     put(&r, x, 20000);
     put(&r, y, 20000);
-    ck_assert_uint_eq(r.top, 0);
+    ck_assert_uint_eq(r.region[0].top, 0);
     tsr_recycler_release(&r);
 }
 END_TEST
@@ -110,13 +110,82 @@ START_TEST(coming_and_going)
         memset(block[i].p, block[i].mark, block[i].n);
         held += block[i].n;
         if (held > most) most = held;
-        if (r.top > top) top = r.top;
+        if (r.region[0].top > top) top = r.region[0].top;
     }
     ck_assert_msg(top < most + most / 4, "%zu bytes for %zu held at once", top, most);
     for (size_t i = 0; i < LIVE; i++)
         if (block[i].p != NULL) put(&r, block[i].p, block[i].n);
-    ck_assert_uint_eq(r.top, 0);
+    ck_assert_uint_eq(r.region[0].top, 0);
     tsr_recycler_release(&r);
+}
+END_TEST
+
+static void mark(void *p, size_t n, uint8_t byte)
+{
+    for (size_t i = 0; i < n; i += 4096) ((uint8_t *)p)[i] = byte;
+}
+
+static bool has_mark(const void *p, size_t n, uint8_t byte)
+{
+    size_t i = 0;
+    while (i < n && ((const uint8_t *)p)[i] == byte) i += 4096;
+    return i >= n;
+}
+
+/* What does not fit into the first region goes into the second, until there is a gap in the first. */
+START_TEST(two_regions)
+{
+    enum { N = 40 << 20 };
+    struct tsr_recycler r;
+    tsr_recycler_init(&r);
+    void *a = get(&r, N), *b = get(&r, N), *c = get(&r, N);
+    mark(a, N, 1);
+    mark(b, N, 2);
+    mark(c, N, 3);
+    ck_assert_uint_eq(r.region[0].blocks, 1);
+    ck_assert_uint_eq(r.region[1].blocks, 2);
+    ck_assert(has_mark(a, N, 1) && has_mark(b, N, 2) && has_mark(c, N, 3));
+    put(&r, a, N);
+    put(&r, b, N);
+    ck_assert(has_mark(c, N, 3));
+    void *d = get(&r, N); /* a gap is better than growth */
+    ck_assert_ptr_eq(d, b);
+    void *e = get(&r, N);
+    ck_assert_ptr_eq(e, a);
+    put(&r, c, N);
+    put(&r, d, N);
+    put(&r, e, N);
+    for (size_t i = 0; i < TSR_RECYCLER_REGIONS; i++) {
+        ck_assert_uint_eq(r.region[i].top, 0);
+        ck_assert_uint_eq(r.region[i].n_gap, 0);
+        ck_assert_uint_eq(r.region[i].blocks, 0);
+    }
+    tsr_recycler_release(&r);
+}
+END_TEST
+
+/* Pages of address space of this process; 0: the system does not say. */
+static long pages(void)
+{
+    long n = 0;
+    FILE *f = fopen("/proc/self/statm", "r");
+    if (f == NULL) return 0;
+    if (fscanf(f, "%ld", &n) != 1) n = 0;
+    (void)fclose(f);
+    return n;
+}
+
+/* Many sessions live at once, under limits on address space (ulimit -v), and an emulator pays for it. */
+START_TEST(little_address_space)
+{
+    struct tsr_recycler r;
+    tsr_recycler_init(&r);
+    const long before = pages();
+    void *a = get(&r, 1 << 20);
+    const long more = pages() - before;
+    put(&r, a, 1 << 20);
+    tsr_recycler_release(&r);
+    ck_assert_msg(more < 1 << 15, "%ld pages of address space for 1 MiB", more);
 }
 END_TEST
 
@@ -125,7 +194,7 @@ START_TEST(without_a_region)
 {
     struct tsr_recycler r;
     tsr_recycler_init(&r);
-    r.asked = true;
+    for (size_t i = 0; i < TSR_RECYCLER_REGIONS; i++) r.region[i].asked = true;
     void *a = get(&r, 1 << 20), *b = get(&r, 100);
     memset(a, 1, 1 << 20);
     put(&r, a, 1 << 20);
@@ -159,7 +228,7 @@ END_TEST
 
 int main(void)
 {
-    const TTest *const tests[] = {same_block_again, gaps_grow_together, best_fit, coming_and_going, without_a_region,
-                                  short_of_memory};
+    const TTest *const tests[] = {same_block_again, gaps_grow_together, best_fit, coming_and_going, two_regions,
+                                  little_address_space, without_a_region, short_of_memory};
     return run_tests("recycler", tests, sizeof tests / sizeof *tests);
 }
