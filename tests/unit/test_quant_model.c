@@ -111,29 +111,6 @@ START_TEST(four_bits)
 }
 END_TEST
 
-static double run_difference(const struct tsr_graph *a, const struct tsr_graph *b, int64_t n)
-{
-    struct tsr_tensor x, y[2], out;
-    double worst = 0;
-    white_samples(a, n, &x);
-    for (int i = 0; i < 2; i++) {
-        const struct tsr_graph *g = i ? b : a;
-        struct tsr_session *s;
-        OK(tsr_session_new(g, NULL, &s, &err));
-        OK(tsr_session_call(s, &x, 1, g->output, 1, &out, &err));
-        OK(tsr_tensor_copy(&y[i], &out, &err));
-        tsr_tensor_release(&out);
-        tsr_session_free(s);
-    }
-    ck_assert(tsr_shape_equal(&y[0].shape, &y[1].shape));
-    for (int64_t i = 0; i < tsr_tensor_count(&y[0]); i++)
-        worst = fmax(worst, fabs(tsr_load_f64(y[0].dtype, y[0].data, i) - tsr_load_f64(y[1].dtype, y[1].data, i)));
-    tsr_tensor_release(&x);
-    tsr_tensor_release(&y[0]);
-    tsr_tensor_release(&y[1]);
-    return worst;
-}
-
 /* Files of IR version 3 list their weights among the inputs, as defaults. */
 START_TEST(weights_listed_as_inputs)
 {
@@ -303,57 +280,6 @@ START_TEST(pruning)
 }
 END_TEST
 
-/* A graph with the old forms of operators against itself in opset 21. */
-START_TEST(upgrade)
-{
-    struct tsr_graph *g, *copy;
-    const int64_t dim[] = {-1, 3, 8}, axis[] = {1}, last[] = {-1}, starts[] = {1}, ends[] = {7}, pads[] = {0, 0, 1, 0, 0, 2}, halves[] = {4, 5};
-    OK(tsr_graph_new(&g, &err));
-    OK(tsr_graph_opset(g, "", 9, &err));
-    OK(tsr_graph_add_input(g, "x", TSR_F32, 3, dim, NULL, &err));
-#define NODE(op, n, ...) OK(tsr_graph_add_node(g, op, "", NULL, 1, (const char *[]){__VA_ARGS__}, n, (const char *[]){__VA_ARGS__} + 1, &err))
-    NODE("Clip", 1, "x", "a");
-    OK(tsr_graph_attr_float(g, "min", -1, &err));
-    OK(tsr_graph_attr_float(g, "max", 1.5f, &err));
-    NODE("Slice", 1, "a", "b"); /* [n, 3, 6] */
-    OK(tsr_graph_attr_ints(g, "starts", starts, 1, &err));
-    OK(tsr_graph_attr_ints(g, "ends", ends, 1, &err));
-    OK(tsr_graph_attr_ints(g, "axes", (const int64_t[]){2}, 1, &err));
-    NODE("Pad", 1, "b", "c"); /* [n, 3, 9] */
-    OK(tsr_graph_attr_ints(g, "pads", pads, 6, &err));
-    OK(tsr_graph_attr_float(g, "value", 0.25f, &err));
-    NODE("Split", 2, "c", "d", "e"); /* [n, 3, 4], [n, 3, 5] */
-    OK(tsr_graph_attr_int(g, "axis", 2, &err));
-    OK(tsr_graph_attr_ints(g, "split", halves, 2, &err));
-    NODE("ReduceMean", 1, "d", "f"); /* [n, 3, 1] */
-    OK(tsr_graph_attr_ints(g, "axes", last, 1, &err));
-    NODE("Squeeze", 1, "f", "h"); /* [n, 3] */
-    OK(tsr_graph_attr_ints(g, "axes", (const int64_t[]){2}, 1, &err));
-    NODE("Unsqueeze", 1, "h", "i"); /* [n, 1, 3] */
-    OK(tsr_graph_attr_ints(g, "axes", axis, 1, &err));
-    NODE("ReduceSum", 1, "i", "j"); /* [n, 3] */
-    OK(tsr_graph_attr_ints(g, "axes", axis, 1, &err));
-    OK(tsr_graph_attr_int(g, "keepdims", 0, &err));
-    NODE("Softmax", 1, "j", "k");
-    OK(tsr_graph_attr_int(g, "axis", -1, &err));
-    NODE("Dropout", 1, "k", "y");
-    OK(tsr_graph_attr_float(g, "ratio", 0.5f, &err));
-    OK(tsr_graph_add_output(g, "y", TSR_F32, 2, (const int64_t[]){-1, 3}, NULL, &err));
-    OK(tsr_graph_finish(g, &err));
-    for (int64_t to = 13; to <= 21; to += 4) {
-        OK(tsr_graph_copy(g, &copy, &err));
-        OK(tsr_graph_upgrade(copy, to, &err));
-        ck_assert(run_difference(g, copy, 4) == 0);
-        tsr_graph_free(copy);
-    }
-    NODE("Upsample", 1, "c", "z");
-    OK(tsr_graph_finish(g, &err));
-    ck_assert_int_eq(tsr_graph_upgrade(g, 13, &err), TSR_E_UNSUPPORTED);
-    ck_assert(strstr(err.message, "Upsample") != NULL);
-    tsr_graph_free(g);
-}
-END_TEST
-
 START_TEST(short_of_memory)
 {
     struct tsr_graph *g = zoo("dscnn width=4 depth=1 classes=3 input=1x8x8");
@@ -397,7 +323,6 @@ int main(void)
     tcase_add_test(c, excluded_and_refused);
     tcase_add_test(c, strange_numbers);
     tcase_add_test(c, pruning);
-    tcase_add_test(c, upgrade);
     tcase_add_test(c, short_of_memory);
     suite_add_tcase(s, c);
     return run_suite(s);
