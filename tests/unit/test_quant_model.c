@@ -165,6 +165,30 @@ START_TEST(half_precision)
 }
 END_TEST
 
+/* Embeddings are read as integers; their scale stands alone, see tsr_rw_lookup. */
+START_TEST(embeddings)
+{
+    static const enum tsr_grid grids[] = {TSR_GRID_INT8, TSR_GRID_INT4, TSR_GRID_W4A8};
+    for (size_t k = 0; k < sizeof grids / sizeof *grids; k++) {
+        struct tsr_graph *g = zoo("transformer vocab=12 length=6 width=16 depth=1 classes=3"), *made;
+        struct tsr_quantise_options o = tsr_quantise_defaults(grids[k]);
+        struct tsr_quantise_report r;
+        int seen = 0;
+        OK(quantise(g, &o, 20, &made, &r));
+        for (size_t i = 0; i < made->n_node; i++) {
+            const struct tsr_node *from = producer(made, made->node[i].n_in > 0 ? made->node[i].in[0] : -1);
+            if (strcmp(made->node[i].op_type, "DequantizeLinear") != 0 || from == NULL || strcmp(from->op_type, "Gather") != 0) continue;
+            ck_assert_int_eq(made->node[i].n_in, 2);
+            seen++;
+        }
+        ck_assert_int_gt(seen, 0);
+        ck_assert(run_difference(g, made, 20) < 0.5);
+        tsr_graph_free(made);
+        tsr_graph_free(g);
+    }
+}
+END_TEST
+
 /* What branches take from around them has another name, another type or is gone in the model on the grid. */
 START_TEST(bodies)
 {
@@ -344,6 +368,7 @@ int main(void)
     tcase_add_test(c, four_bits);
     tcase_add_test(c, half_precision);
     tcase_add_test(c, bodies);
+    tcase_add_test(c, embeddings);
     tcase_add_test(c, the_same_with_any_number_of_threads);
     tcase_add_test(c, excluded_and_refused);
     tcase_add_test(c, strange_numbers);
