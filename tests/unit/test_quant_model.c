@@ -189,6 +189,85 @@ START_TEST(embeddings)
 }
 END_TEST
 
+#define NODE(op, out, ...) OK(tsr_graph_add_node(g, op, "", NULL, (int)(sizeof((const char *[]){__VA_ARGS__}) / sizeof(char *)), \
+                                                 (const char *const[]){__VA_ARGS__}, 1, (const char *const[]){out}, &err))
+
+static void put(struct tsr_graph *g, const char *name, enum tsr_dtype type, int rank, int64_t n, const double *v)
+{
+    struct tsr_tensor t;
+    OK(tsr_tensor_zeros(&t, type, rank, &n, &err));
+    for (int64_t i = 0; i < tsr_tensor_count(&t); i++) tsr_store_f64(type, t.data, i, v[i]);
+    OK(tsr_graph_add_init(g, name, &t, &err));
+}
+
+/* A scale that is computed, wanted in float32, and from the samples, which are in half precision. */
+START_TEST(half_precision_keeps_scales)
+{
+    for (int form = 0; form < 2; form++) {
+        struct tsr_graph *g, *made;
+        struct tsr_quantise_options o = tsr_quantise_defaults(TSR_GRID_F16);
+        struct tsr_quantise_report r;
+        OK(tsr_graph_new(&g, &err));
+        OK(tsr_graph_opset(g, "", 13, &err));
+        OK(tsr_graph_add_input(g, "x", TSR_F32, 4, (const int64_t[]){-1, 2, 3, 1}, NULL, &err));
+        put(g, "height", TSR_I64, 1, 1, (const double[]){2});
+        put(g, "size", TSR_F32, 1, 1, (const double[]){2051}); /* 2051 / 3 in half precision makes 2050 of 3 */
+        put(g, "one", TSR_F32, 1, 1, (const double[]){1});
+        if (form == 0) {
+            NODE("Shape", "shape", "x");
+            NODE("Gather", "h", "shape", "height");
+            NODE("Cast", "f", "h");
+            OK(tsr_graph_attr_int(g, "to", TSR_F32, &err));
+            NODE("Div", "scale", "size", "f");
+        } else {
+            NODE("ReduceMax", "m", "x");
+            OK(tsr_graph_attr_int(g, "keepdims", 0, &err));
+            NODE("Sub", "z", "m", "m");
+            NODE("Add", "scale", "z", "one");
+        }
+        NODE("Concat", "scales", "one", "one", "scale", "one");
+        OK(tsr_graph_attr_int(g, "axis", 0, &err));
+        NODE("Relu", "a", "x");
+        NODE("Resize", "y", "a", "", "scales");
+        OK(tsr_graph_add_output(g, "y", TSR_F32, -1, NULL, NULL, &err));
+        OK(tsr_graph_finish(g, &err));
+        OK(quantise(g, &o, 0, &made, &r));
+        const struct tsr_node *resize = NULL;
+        for (size_t i = 0; i < made->n_node; i++) resize = tsr_node_is(&made->node[i], "Resize") ? &made->node[i] : resize;
+        ck_assert_ptr_nonnull(resize);
+        ck_assert_str_eq(producer(made, resize->in[2])->op_type, form ? "Cast" : "Concat");
+        ck_assert(run_difference(g, made, 2) < 0.01); /* and shapes are equal */
+        tsr_graph_free(made);
+        tsr_graph_free(g);
+    }
+}
+END_TEST
+
+/* What masks take from scores, and where Clip ends, is endless in half precision, too; a weight that large is refused. */
+START_TEST(half_precision_of_masks)
+{
+    for (int form = 0; form < 3; form++) {
+        struct tsr_graph *g, *made;
+        struct tsr_quantise_options o = tsr_quantise_defaults(TSR_GRID_F16);
+        struct tsr_quantise_report r;
+        OK(tsr_graph_new(&g, &err));
+        OK(tsr_graph_opset(g, "", 13, &err));
+        OK(tsr_graph_add_input(g, "x", TSR_F32, 2, (const int64_t[]){-1, 3}, NULL, &err));
+        put(g, "far", TSR_F32, 1, 3, (const double[]){0, form == 2 ? -70000 : form ? -1e9 : -3.4e38, 0});
+        put(g, "most", TSR_F32, 0, 0, (const double[]){3.4028235e38});
+        NODE("Clip", "c", "x", "", "most");
+        NODE("Add", "z", "c", "far");
+        NODE("Softmax", "y", "z");
+        OK(tsr_graph_add_output(g, "y", TSR_F32, -1, NULL, NULL, &err));
+        OK(tsr_graph_finish(g, &err));
+        ck_assert_int_eq(quantise(g, &o, 0, &made, &r), form == 2 ? TSR_E_NUMERIC : TSR_OK);
+        if (form < 2) ck_assert(run_difference(g, made, 5) < 0.01);
+        tsr_graph_free(made);
+        tsr_graph_free(g);
+    }
+}
+END_TEST
+
 /* What branches take from around them has another name, another type or is gone in the model on the grid. */
 START_TEST(bodies)
 {
@@ -367,6 +446,8 @@ int main(void)
     tcase_add_test(c, weights_listed_as_inputs);
     tcase_add_test(c, four_bits);
     tcase_add_test(c, half_precision);
+    tcase_add_test(c, half_precision_keeps_scales);
+    tcase_add_test(c, half_precision_of_masks);
     tcase_add_test(c, bodies);
     tcase_add_test(c, embeddings);
     tcase_add_test(c, the_same_with_any_number_of_threads);
