@@ -150,7 +150,7 @@ static void find_taps(const struct sampler *k, double g, int64_t n, struct taps 
     double slope = k->align ? (double)(n - 1) / 2 : (double)n / 2, sign = 1;
     double v = k->align ? (g + 1) / 2 * (double)(n - 1) : ((g + 1) * (double)n - 1) / 2;
     if (k->mode == NEAREST) v = rint(v);
-    if (v < lo || v > hi) {
+    if ((v < lo || v > hi) && k->mode != CUBIC) { /* whose pixels are moved one by one, below */
         if (k->padding == BORDER) v = v < 0 ? 0 : (double)(n - 1), slope = 0;
         if (k->padding == REFLECTION) v = reflect(v, lo, hi, &sign), slope *= sign;
     }

@@ -42,7 +42,7 @@ static enum tsr_status by_scales(struct tsr_op_ctx *ctx, struct setup *s, const 
 {
     for (int i = 0; i < k; i++) {
         struct axis *a = &s->axis[place[i]];
-        double out = floor((double)a->in * scale[i]);
+        double out = floor((double)((float)a->in * (float)scale[i])); /* as every runtime multiplies: 10 * 0.7 is 7 */
         if (!(scale[i] > 0) || !(out < 0x1p40)) return tsr_op_fail(ctx, TSR_E_CORRUPT, "a scale of %g is impossible", scale[i]);
         a->scale = scale[i];
         a->out = (int64_t)out;
@@ -146,19 +146,22 @@ struct table {
     bool *outside; /* [out] the extrapolation value goes there */
 };
 
+/* The nearest place is found in single precision, as everywhere: 17 / 1.7 is 10. */
+static double rounded(bool single, double x) { return single ? (double)(float)x : x; }
+
 /* The place in the input that output place i looks at. */
-static double original(const char *mode, const struct axis *a, int64_t i)
+static double original(const char *mode, const struct axis *a, int64_t i, bool single)
 {
-    double x = (double)i, len = (double)a->in, out = a->scale * len;
-    if (strcmp(mode, "asymmetric") == 0) return x / a->scale;
-    if (strcmp(mode, "tf_half_pixel_for_nn") == 0) return (x + 0.5) / a->scale;
-    if (strcmp(mode, "align_corners") == 0) return out == 1 ? 0 : x * (len - 1) / (out - 1);
-    if (strcmp(mode, "pytorch_half_pixel") == 0) return out == 1 ? 0 : (x + 0.5) / a->scale - 0.5;
+    const double x = (double)i, len = (double)a->in, scale = rounded(single, a->scale), out = rounded(single, scale * len);
+    const double middle = rounded(single, rounded(single, (x + 0.5) / scale) - 0.5);
+    if (strcmp(mode, "asymmetric") == 0) return rounded(single, x / scale);
+    if (strcmp(mode, "tf_half_pixel_for_nn") == 0) return rounded(single, (x + 0.5) / scale);
+    if (strcmp(mode, "align_corners") == 0) return out == 1 ? 0 : rounded(single, rounded(single, x * (len - 1)) / (out - 1));
+    if (strcmp(mode, "pytorch_half_pixel") == 0) return out == 1 ? 0 : middle;
     if (strcmp(mode, "tf_crop_and_resize") == 0)
         return a->out > 1 ? a->from * (len - 1) + x * (a->to - a->from) * (len - 1) / (out - 1) : 0.5 * (a->from + a->to) * (len - 1);
-    if (strcmp(mode, "half_pixel_symmetric") == 0)
-        return len / 2 * (1 - (double)a->out / out) + (x + 0.5) / a->scale - 0.5;
-    return (x + 0.5) / a->scale - 0.5;
+    if (strcmp(mode, "half_pixel_symmetric") == 0) return rounded(single, len / 2 * (1 - (double)a->out / out) + middle);
+    return middle;
 }
 
 static double round_place(const char *mode, double x)
@@ -230,7 +233,7 @@ static enum tsr_status table_new(struct tsr_op_ctx *ctx, const struct axis *a, s
         return tsr_nomem(ctx->err, n * sizeof *t->w);
     }
     for (int64_t i = 0; i < a->out; i++) {
-        double x = original(coord, a, i);
+        double x = original(coord, a, i, mode[0] == 'n');
         if (!(fabs(x) < 0x1p52)) x = 0;
         t->outside[i] = crop && (x < 0 || x > (double)(a->in - 1));
         taps(ctx, a, t, i, x, squeeze);
