@@ -48,6 +48,10 @@ static inline bool tsr_node_is_of(const struct tsr_node *node, const char *domai
 }
 static inline bool tsr_node_is(const struct tsr_node *node, const char *op_type) { return tsr_node_is_of(node, "", op_type); }
 
+/* A BatchNormalization that takes the statistics of the samples it is given, not those it stores: since opset 14 where
+ * training_mode says so, before where it has outputs for them. */
+bool tsr_node_takes_batch(const struct tsr_node *node);
+
 /* The attribute of that name, or NULL. */
 const struct tsr_attr *tsr_node_attr(const struct tsr_node *node, const char *name);
 /* Its value, or `otherwise` where it is absent. (tsr_graph_finish does not check types: a value
