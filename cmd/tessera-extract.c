@@ -166,8 +166,10 @@ static enum tsr_status transmit(struct tsr_cli *cli, const struct tsr_graph *g, 
     if (status == TSR_OK) status = pump(feed, t, err);
     tsr_progress_end(&progress);
     if (status == TSR_OK && set.kind == 0 && tsr_transmitter_kind(t) == TSR_KIND_REGRESSION)
-        tsr_cli_warn(cli, "one output a sample is taken for a value (--kind regression); where it answers yes or no, "
-                          "say --kind logits or probabilities");
+        tsr_cli_warn(cli, tsr_transmitter_answers_apart(t)
+                              ? "outputs of several dimensions a sample are taken for values (--kind regression), not for classes"
+                              : "one output a sample is taken for a value (--kind regression); where it answers yes or no, "
+                                "say --kind logits or probabilities");
     tsr_transmitter_free(t);
     tsr_writer_free(w);
     return status;

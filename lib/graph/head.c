@@ -102,7 +102,8 @@ struct tsr_logits tsr_graph_logits(const struct tsr_graph *g)
     const struct tsr_node *node = producer(g, l.value);
     while (node != NULL && passes(g, node)) node = producer(g, node->in[0]);
     if (!is(node, "Softmax") && !is(node, "LogSoftmax")) return l;
-    return (struct tsr_logits){.value = node->in[0], .softmax = node->out[0], .log = is(node, "LogSoftmax")};
+    return (struct tsr_logits){.value = node->in[0], .softmax = node->out[0], .log = is(node, "LogSoftmax"),
+                               .axis = tsr_node_int(node, "axis", node->opset < 13 ? 1 : -1)};
 }
 
 enum tsr_status tsr_graph_head(const struct tsr_graph *g, struct tsr_head *head, struct tsr_error *err)
@@ -117,8 +118,7 @@ enum tsr_status tsr_graph_head(const struct tsr_graph *g, struct tsr_head *head,
     head->logits = v;
     while (on_grid(node)) node = producer(g, node->in[0]); /* outputs that are quantised, too */
     if (node == NULL || !(from_gemm(g, node, head) || from_matmul(g, node, head)))
-        return tsr_fail(err, TSR_E_NOT_FOUND,
-                        "the model does not end in a linear layer; name the layer to use with --layer");
+        return tsr_fail(err, TSR_E_NOT_FOUND, "the model does not end in a linear layer");
     const struct tsr_shape *w = &g->value[head->weight].init.shape;
     head->d = w->dim[head->trans_b ? 1 : 0];
     head->classes = w->dim[head->trans_b ? 0 : 1];

@@ -9,6 +9,7 @@ struct tsr_logits {
     int32_t value;   /* what stands before a final softmax; the first output where there is none, and -1 without outputs */
     int32_t softmax; /* what that Softmax or LogSoftmax gives; -1: the output is no softmax */
     bool log;        /* it is a LogSoftmax */
+    int64_t axis;    /* over which it goes, as the node says it */
 };
 
 /* Walks back from the first output to a Softmax or LogSoftmax, over what passes rows on as they are:
