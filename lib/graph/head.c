@@ -96,14 +96,29 @@ static bool passes(const struct tsr_graph *g, const struct tsr_node *node)
     return true;
 }
 
+/* The node that gives v, behind what passes rows on. */
+static const struct tsr_node *giver(const struct tsr_graph *g, int32_t v)
+{
+    const struct tsr_node *node = producer(g, v);
+    while (node != NULL && passes(g, node)) node = producer(g, node->in[0]);
+    return node;
+}
+
 struct tsr_logits tsr_graph_logits(const struct tsr_graph *g)
 {
     struct tsr_logits l = {.value = g->n_output > 0 ? g->output[0] : -1, .softmax = -1};
-    const struct tsr_node *node = producer(g, l.value);
-    while (node != NULL && passes(g, node)) node = producer(g, node->in[0]);
+    const struct tsr_node *node = giver(g, l.value);
+    l.scores = l.value;
+    if (is(node, "ArgMax")) {
+        l.value = l.scores = node->in[0];
+        node = giver(g, l.value);
+    }
     if (!is(node, "Softmax") && !is(node, "LogSoftmax")) return l;
-    return (struct tsr_logits){.value = node->in[0], .softmax = node->out[0], .log = is(node, "LogSoftmax"),
-                               .axis = tsr_node_int(node, "axis", node->opset < 13 ? 1 : -1)};
+    l.value = node->in[0];
+    l.softmax = node->out[0];
+    l.log = is(node, "LogSoftmax");
+    l.axis = tsr_node_int(node, "axis", node->opset < 13 ? 1 : -1);
+    return l;
 }
 
 enum tsr_status tsr_graph_head(const struct tsr_graph *g, struct tsr_head *head, struct tsr_error *err)
