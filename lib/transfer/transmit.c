@@ -43,6 +43,7 @@ struct tsr_transmitter {
     struct layer layer[TSR_MAX_LAYERS], out; /* out: the model's outputs */
     size_t n_layers;
     enum tsr_row_kind kind;
+    bool headless;             /* a layer was left out */
     bool make, check;          /* the outputs: logits to be made probabilities, or to be seen whether they are */
     int32_t want[TSR_MAX_LAYERS + 1];
     size_t n_want;
@@ -77,6 +78,10 @@ static enum tsr_status find_values(struct tsr_transmitter *t, struct tsr_error *
     else t->want[t->n_want++] = t->out.id;
     for (size_t i = 0; i < t->opt.n_layers; i++) {
         const char *name = t->opt.layer[i];
+        if (name[0] == '\0' && !has_head && t->opt.head_optional && t->opt.outputs) {
+            t->headless = true;
+            continue;
+        }
         if (name[0] == '\0' && !has_head)
             return tsr_fail(err, TSR_E_NOT_FOUND, "the model does not end in a linear layer, whose input would be taken; name a "
                             "layer with --layer, or take the outputs alone with --mode b");
@@ -430,6 +435,8 @@ bool tsr_transmitter_answers_apart(const struct tsr_transmitter *t)
     for (int i = 0; i < t->out.shape.rank; i++) dims += t->out.shape.dim[i] > 1;
     return dims > 1;
 }
+
+bool tsr_transmitter_lacks_head(const struct tsr_transmitter *t) { return t->headless; }
 
 /* A softmax over one number is always 1: a single output is a value, unless it was called something else. One over all
  * positions of a sequence or an image means nothing: so are these. */

@@ -28,6 +28,7 @@ struct tsr_transmit_options {
                                    TSR_KIND_ARGMAX: only the winning class is told */
     const char *layer[TSR_MAX_LAYERS]; /* ACTS records: tensor names, or "" for the head's input */
     size_t n_layers;
+    bool head_optional;         /* "" is left out, rather than a failure, where the model has no head */
     /* Without a graph another framework answered: row by row in the order of tsr_emit_block, its
      * outputs (or NULL) and, for each layer, its activations (for the references alone, unless
      * view_activations). Borrowed. */
@@ -65,6 +66,8 @@ enum tsr_status tsr_transmitter_block(struct tsr_transmitter *t, const struct ts
 enum tsr_row_kind tsr_transmitter_kind(const struct tsr_transmitter *t);
 /* Whether the outputs of a sample have several dimensions: an answer for each position of a sequence or an image. */
 bool tsr_transmitter_answers_apart(const struct tsr_transmitter *t);
+/* Whether a layer was left out for want of a head. */
+bool tsr_transmitter_lacks_head(const struct tsr_transmitter *t);
 /* Ends the segment. TSR_E_MISMATCH where no block came. */
 enum tsr_status tsr_transmitter_finish(struct tsr_transmitter *t, struct tsr_error *err) TSR_MUST_USE;
 
