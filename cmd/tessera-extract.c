@@ -3,6 +3,7 @@
 
 #include <string.h>
 
+enum { MODE_A, MODE_B, MODE_BOTH, MODE_DEFAULT /* both, or b where the model has no head */ };
 static const char *const modes[] = {"a", "b", "both", NULL};
 static const char *const precisions[] = {"f32", "f16", "bf16", "int8", "int4", NULL};
 static const enum tsr_dtype dtypes[] = {TSR_F32, TSR_F16, TSR_BF16, TSR_I8, TSR_I4};
@@ -14,7 +15,7 @@ static struct {
     int64_t classes, time;
     int mode, to, kind;
     bool view_activations, raw, with_inputs;
-} set = {.mode = 2};
+} set = {.mode = MODE_DEFAULT};
 
 static const struct tsr_option options[] = {
     TSR_STRING('m', "model", "FILE", &set.model, "the transmitter, an ONNX model"),
@@ -41,7 +42,7 @@ static void show(void *arg, int64_t rows) { tsr_progress_update(arg, rows); }
 static enum tsr_status view_count(uint32_t *out, struct tsr_error *err)
 {
     int64_t k = 0;
-    if (set.views == NULL) *out = set.model != NULL && set.mode != 0 ? TSR_VIEWS_AUTO : 0;
+    if (set.views == NULL) *out = set.model != NULL && set.mode != MODE_A ? TSR_VIEWS_AUTO : 0;
     else if (strcmp(set.views, "auto") == 0) *out = TSR_VIEWS_AUTO;
     else if (strcmp(set.views, "rich") == 0) *out = TSR_VIEWS_RICH;
     else {
@@ -73,7 +74,7 @@ static enum tsr_status settings(struct tsr_cli *cli, struct tsr_transmit_options
         .round = set.round,
         .time = set.time,
         .model_name = set.model != NULL ? base_name(set.model) : NULL,
-        .outputs = set.mode != 0,
+        .outputs = set.mode != MODE_A,
         .kind = (enum tsr_row_kind)set.kind,
         .raw = set.raw,
         .view_activations = set.view_activations,
@@ -89,7 +90,7 @@ static enum tsr_status settings(struct tsr_cli *cli, struct tsr_transmit_options
         return tsr_fail(err, TSR_E_USAGE, "names of contributors and rounds have at most %d bytes", TSR_MAX_NAME);
     TSR_TRY(view_count(&o->views, err));
     o->views_optional = set.views == NULL;
-    if (set.mode == 1) {
+    if (set.mode == MODE_B) {
         if (set.layers.n > 0) return tsr_fail(err, TSR_E_USAGE, "--layer asks for activations, --mode b for none");
         return TSR_OK;
     }
@@ -97,6 +98,7 @@ static enum tsr_status settings(struct tsr_cli *cli, struct tsr_transmit_options
     for (size_t i = 0; i < set.layers.n; i++)
         if (!has_layer(o, set.layers.item[i])) o->layer[o->n_layers++] = set.layers.item[i];
     if (o->n_layers == 0) o->layer[o->n_layers++] = "";
+    o->head_optional = set.mode == MODE_DEFAULT;
     return TSR_OK;
 }
 
@@ -166,8 +168,12 @@ static enum tsr_status transmit(struct tsr_cli *cli, const struct tsr_graph *g, 
     if (status == TSR_OK) status = pump(feed, t, err);
     tsr_progress_end(&progress);
     if (status == TSR_OK && set.kind == 0 && tsr_transmitter_kind(t) == TSR_KIND_REGRESSION)
-        tsr_cli_warn(cli, "one output a sample is taken for a value (--kind regression); where it answers yes or no, "
-                          "say --kind logits or probabilities");
+        tsr_cli_warn(cli, tsr_transmitter_answers_apart(t)
+                              ? "outputs of several dimensions a sample are taken for values (--kind regression), not for classes"
+                              : "one output a sample is taken for a value (--kind regression); where it answers yes or no, "
+                                "say --kind logits or probabilities");
+    if (status == TSR_OK && tsr_transmitter_lacks_head(t))
+        tsr_cli_warn(cli, "the model does not end in a linear layer, so no activations are extracted, only its outputs; --layer names others");
     tsr_transmitter_free(t);
     tsr_writer_free(w);
     return status;
@@ -239,7 +245,7 @@ static enum tsr_status run(struct tsr_cli *cli, struct tsr_error *err)
     bool foreign = set.outputs != NULL || set.activations.n > 0;
     if (set.emit != NULL && (set.model != NULL || foreign))
         return tsr_fail(err, TSR_E_USAGE, "--emit-views writes inputs alone; give it no --model, --outputs or --activations");
-    if (foreign && (set.layers.n > 0 || set.mode != 2))
+    if (foreign && (set.layers.n > 0 || set.mode < MODE_BOTH))
         return tsr_fail(err, TSR_E_USAGE, "--layer and --mode choose from a model; of another transmitter all that is given is taken");
     if (set.classes > 0 && (set.outputs == NULL || set.kind != 3))
         return tsr_fail(err, TSR_E_USAGE, "--classes goes with --outputs and --kind argmax");

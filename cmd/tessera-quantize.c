@@ -99,7 +99,8 @@ static enum tsr_status calibrate(struct tsr_cli *cli, struct tsr_quantiser *q, c
 {
     struct tsr_progress progress;
     struct tsr_source *src;
-    if (!tsr_quantiser_wants_samples(q)) return TSR_OK;
+    const bool half = set.to == TSR_GRID_F16 || set.to == TSR_GRID_BF16;
+    if (!tsr_quantiser_wants_samples(q) && !(half && set.refs.n > 0)) return TSR_OK;
     tsr_progress_begin(&progress, cli, "calibrating", "samples", 0);
     enum tsr_status status;
     if (set.refs.n > 0) {
@@ -148,6 +149,9 @@ static enum tsr_status tell_model(struct tsr_cli *cli, const struct tsr_quantise
     if (isfinite(r->kl))
         tsr_cli_note(cli, "divergence of the outputs %.3g nats, %.3g before it was refined%s%s%s", r->kl, r->kl_nearest,
                      r->pairs > 0 ? "; channels equalised" : "", r->rounded ? "; rounding learned" : "", r->shifted ? "; biases corrected" : "");
+    if (r->overflown > 0)
+        tsr_cli_warn(cli, "%lld outputs of the samples are no finite numbers in %s: something that is computed is beyond its largest "
+                     "number; take bf16 or int8", (long long)r->overflown, tsr_grid_names[set.to]);
     TSR_TRY(tsr_json_object(&line, err));
     enum tsr_status status = tsr_json_set_string(line, "schema", "tessera-quantize.model/1", err);
     if (status == TSR_OK) status = tsr_json_set_string(line, "grid", tsr_grid_names[set.to], err);
@@ -188,14 +192,14 @@ static enum tsr_status quantise_model(struct tsr_cli *cli, struct tsr_error *err
         return tsr_fail(err, TSR_E_USAGE, "--budget goes with grids of 8 bits and fewer, not with --to %s", tsr_grid_names[set.to]);
     if (set.prune != NULL) TSR_TRY(tsr_prune_parse(set.prune, &o.prune, err));
     enum tsr_status status;
-    TSR_GO(status, done, tsr_onnx_load(set.model, &g, err));
+    TSR_GO(status, done, tsr_cli_model(cli, set.model, &g, err));
     TSR_GO(status, done, tsr_quantiser_new(g, &o, &q, err));
     TSR_GO(status, done, tsr_cli_output(cli, TSR_BINARY, &sink, err));
     TSR_GO(status, done, calibrate(cli, q, g, err));
     TSR_GO(status, done, tsr_quantiser_finish(q, &made, &report, err));
     TSR_GO(status, done, tell_nodes(cli, tsr_quantiser_plan(q), err));
     TSR_GO(status, done, tell_model(cli, &report, err));
-    status = tsr_onnx_save(made, sink, err);
+    status = tsr_cli_put_model(cli, made, sink, err);
 done:
     status = tsr_cli_finish(sink, status, err);
     tsr_graph_free(made);
@@ -223,7 +227,7 @@ static enum tsr_status requantise(struct tsr_cli *cli, struct tsr_error *err)
 
 static enum tsr_status run(struct tsr_cli *cli, struct tsr_error *err)
 {
-    static const char *const models_only[] = {"refs", "calibrate", "percentile", "target", "block", "prune", "rounding", "correct-bias", "equalise", "budget", "exclude"};
+    static const char *const models_only[] = {"refs", "calibrate", "percentile", "target", "block", "prune", "rounding", "correct-bias", "equalise", "budget", "exclude", "external"};
     if (set.to < 0) return tsr_fail(err, TSR_E_USAGE, "option '--to' is required: f32, f16, bf16, int8, int4, w4a8 or w4a4");
     if (set.model != NULL) return quantise_model(cli, err);
     for (size_t i = 0; i < TSR_LENGTH(models_only); i++)
@@ -236,7 +240,7 @@ static const struct tsr_program program = {
     .name = "tessera-quantize",
     .purpose = "store a token stream or a model in fewer bits",
     .usage = "--to TYPE [FILE]\n-m MODEL --to GRID [FILE]\n-m MODEL --to GRID -r INPUTS.npy",
-    .takes = TSR_TAKES_ALL | TSR_TAKES_OUTPUT | TSR_TAKES_REPORT | TSR_TAKES_THREADS | TSR_TAKES_PROGRESS | TSR_TAKES_SEED,
+    .takes = TSR_TAKES_ALL | TSR_TAKES_OUTPUT | TSR_TAKES_MODEL | TSR_TAKES_REPORT | TSR_TAKES_THREADS | TSR_TAKES_PROGRESS | TSR_TAKES_SEED,
     .options = options,
     .n_options = TSR_LENGTH(options),
     .max_operands = 1,

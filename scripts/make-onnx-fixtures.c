@@ -473,6 +473,9 @@ static void warned(void)
     save("good-warned-older-form", model_at(graph_of(1, n), 13));
     save("good-warned-newest", model_at(graph_of(1, relu("x", "y")), 900));
     save("good-warned-order", model_of(graph_of(3, relu("b", "y"), relu("x", "a"), relu("a", "b"))));
+    B on = tensor_head("on", 9, 0);
+    bytes(&on, 9, "\1", 1);
+    save("good-warned-training", model_of(with_init(graph_of(1, node("Dropout", "x,,on", "y")), on)));
     /* nothing to warn of */
     save("good-integer-for-float", model_of(graph_of(1, with(node("LeakyRelu", "x", "y"), 5, int_attribute("alpha", 2)))));
     B one = relu("x", "h"), two = relu("h", "y");
@@ -502,6 +505,27 @@ static B choose(B yes, B no)
     return n;
 }
 
+/* y = relu(relu(x)), in two turns; what is carried on is collected as well, so the body names an output twice. */
+static B collecting(void)
+{
+    B body = {0}, loop = node("Loop", "trips,c,x", "y,all"), a = attribute("body", GRAPH_ATTR), trips = tensor_head("trips", 7, 0);
+    B truth = tensor_head("c", 9, 0);
+    message(&body, 1, node("Identity", "go", "on"));
+    message(&body, 1, relu("h", "r"));
+    text(&body, 2, "turn");
+    message(&body, 11, value("i", 7, ""));
+    message(&body, 11, value("go", 9, ""));
+    message(&body, 11, value("h", F32, NULL));
+    message(&body, 12, value("on", 9, ""));
+    message(&body, 12, value("r", F32, NULL));
+    message(&body, 12, value("r", F32, NULL));
+    message(&a, 6, body);
+    message(&loop, 5, a);
+    bytes(&trips, 9, "\2\0\0\0\0\0\0\0", 8);
+    bytes(&truth, 9, "\1", 1);
+    return with_init(with_init(graph_of(1, loop), trips), truth);
+}
+
 static void bodies(void)
 {
     B truth = tensor_head("c", 9, 0), f = {0}, g, m, outer, empty = {0};
@@ -529,6 +553,7 @@ static void bodies(void)
     message(&m, 8, opset("own", 1));
     message(&m, 25, f);
     save("good-function-if", m);
+    save("good-loop-collects", model_of(collecting()));
     text(&empty, 2, "nothing");
     message(&empty, 12, value("nowhere", F32, NULL));
     truth = tensor_head("c", 9, 0);

@@ -168,7 +168,7 @@ done:
 static enum tsr_status foresee(struct tsr_cli *cli, const struct tsr_foresight *f, struct work *w, struct tsr_error *err)
 {
     TSR_TRY(read_grids(f, w, err));
-    TSR_TRY(tsr_onnx_load(f->model, &w->g, err));
+    TSR_TRY(tsr_cli_model(cli, f->model, &w->g, err));
     TSR_TRY(read_tokens(cli, w, err));
     TSR_TRY(read_refs(cli, f, w, err));
     TSR_TRY(read_labels(f, w, err));

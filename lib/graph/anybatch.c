@@ -134,7 +134,7 @@ static bool is_pinned(const struct tsr_graph *g, int64_t fixed)
 
 enum tsr_status tsr_anybatch_begin(struct tsr_graph *g, int64_t *fixed, struct tsr_error *err)
 {
-    const int64_t rows = g->n_input == 1 ? tsr_batch_fixed(g) : 0;
+    const int64_t rows = g->n_input == 1 && g->value[g->input[0]].shape.rank > 0 ? tsr_batch_fixed(g) : 0;
     struct tsr_graph *loose = NULL;
     bool same = false;
     *fixed = 0;

@@ -7,6 +7,8 @@
 int64_t tsr_batch_fixed(const struct tsr_graph *g)
 {
     const struct tsr_value *v = g->n_input > 0 ? &g->value[g->input[0]] : NULL;
+    for (size_t k = 0; k < g->n_input; k++)
+        if (g->value[g->input[k]].shape.rank == 0) return 1; /* a number for all samples of a run: for one */
     return v != NULL && v->shape.rank > 0 && v->shape.dim[0] > 0 ? v->shape.dim[0] : 0;
 }
 
@@ -32,6 +34,7 @@ enum tsr_status tsr_batch_input(struct tsr_session *s, const struct tsr_graph *g
     char *from = (char *)x->data + each * (size_t)at;
     struct tsr_tensor part = {.dtype = x->dtype, .shape = x->shape, .data = from};
     part.shape.dim[0] = m;
+    if (g->value[id].shape.rank == 0 && part.shape.rank == 1) part.shape.rank = 0;
     if (m >= fixed) return tsr_session_set_input(s, id, &part, err);
     part.shape.dim[0] = fixed;
     TSR_TRY(tsr_tensor_new(&part, x->dtype, &part.shape, NULL, err));

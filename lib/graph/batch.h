@@ -15,7 +15,8 @@
 #define TSR_BATCH_NEAR_BYTES ((size_t)4 << 20)
 #define TSR_BATCH_FEW 16
 
-/* The batch that the model's first input declares; 0: any. */
+/* The batch that the model's first input declares; 0: any. 1 where an input is a single number, of which samples may have
+ * different ones. */
 int64_t tsr_batch_fixed(const struct tsr_graph *g);
 
 /* *rows: samples that a batch may have, at least 1. Runs the first sample of x[0 .. n_inputs) alone for

@@ -185,6 +185,23 @@ static void mark_trainable(struct tsr_graph *g)
     }
 }
 
+/* Models that were exported as they are trained. */
+static enum tsr_status note_training(struct tsr_graph *g, struct tsr_error *err)
+{
+    const struct tsr_node *first = NULL;
+    int n = 0;
+    for (size_t i = 0; i < g->n_node; i++) {
+        const struct tsr_node *node = &g->node[i];
+        const struct tsr_tensor *on = tsr_node_is(node, "Dropout") && node->n_in > 2 ? tsr_graph_constant(g, node->in[2]) : NULL;
+        const bool drops = on != NULL && on->dtype == TSR_BOOL && tsr_tensor_count(on) == 1 && tsr_load_i64(TSR_BOOL, on->data, 0) != 0;
+        if (!drops && !tsr_node_takes_batch(node)) continue;
+        if (n++ == 0) first = node;
+    }
+    if (n == 0) return TSR_OK;
+    return tsr_graph_warn(g, err, "the model was exported for training: %d of its nodes, the first '%.80s' (%s), take the statistics of the "
+                          "samples that are run together, or drop numbers at random; export it for inference", n, first->name, first->op_type);
+}
+
 enum tsr_status tsr_graph_finish(struct tsr_graph *g, struct tsr_error *err)
 {
     if (g->n_output == 0) return tsr_fail(err, TSR_E_CORRUPT, "the model has no outputs");
@@ -193,5 +210,5 @@ enum tsr_status tsr_graph_finish(struct tsr_graph *g, struct tsr_error *err)
     TSR_TRY(link_producers(g, err));
     TSR_TRY(sort_nodes(g, err));
     mark_trainable(g);
-    return TSR_OK;
+    return note_training(g, err);
 }

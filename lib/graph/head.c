@@ -91,13 +91,29 @@ static bool passes(const struct tsr_graph *g, const struct tsr_node *node)
     return true;
 }
 
+/* The node that gives v, behind what passes rows on. */
+static const struct tsr_node *giver(const struct tsr_graph *g, int32_t v)
+{
+    const struct tsr_node *node = tsr_graph_producer(g, v);
+    while (node != NULL && passes(g, node)) node = tsr_graph_producer(g, node->in[0]);
+    return node;
+}
+
 struct tsr_logits tsr_graph_logits(const struct tsr_graph *g)
 {
     struct tsr_logits l = {.value = g->n_output > 0 ? g->output[0] : -1, .softmax = -1};
-    const struct tsr_node *node = tsr_graph_producer(g, l.value);
-    while (node != NULL && passes(g, node)) node = tsr_graph_producer(g, node->in[0]);
+    const struct tsr_node *node = giver(g, l.value);
+    l.scores = l.value;
+    if (is(node, "ArgMax")) {
+        l.value = l.scores = node->in[0];
+        node = giver(g, l.value);
+    }
     if (!is(node, "Softmax") && !is(node, "LogSoftmax")) return l;
-    return (struct tsr_logits){.value = node->in[0], .softmax = node->out[0], .log = is(node, "LogSoftmax")};
+    l.value = node->in[0];
+    l.softmax = node->out[0];
+    l.log = is(node, "LogSoftmax");
+    l.axis = tsr_node_int(node, "axis", node->opset < 13 ? 1 : -1);
+    return l;
 }
 
 enum tsr_status tsr_graph_head(const struct tsr_graph *g, struct tsr_head *head, struct tsr_error *err)
@@ -112,8 +128,7 @@ enum tsr_status tsr_graph_head(const struct tsr_graph *g, struct tsr_head *head,
     head->logits = v;
     while (on_grid(node)) node = tsr_graph_producer(g, node->in[0]); /* outputs that are quantised, too */
     if (node == NULL || !(from_gemm(g, node, head) || from_matmul(g, node, head)))
-        return tsr_fail(err, TSR_E_NOT_FOUND,
-                        "the model does not end in a linear layer; name the layer to use with --layer");
+        return tsr_fail(err, TSR_E_NOT_FOUND, "the model does not end in a linear layer");
     const struct tsr_shape *w = &g->value[head->weight].init.shape;
     head->d = w->dim[head->trans_b ? 1 : 0];
     head->classes = w->dim[head->trans_b ? 0 : 1];

@@ -6,12 +6,14 @@
 
 /* What the first output says of classes. */
 struct tsr_logits {
-    int32_t value;   /* what stands before a final softmax; the first output where there is none, and -1 without outputs */
+    int32_t value;   /* what stands before a final softmax; the scores where there is none */
+    int32_t scores;  /* the first output, or what a final ArgMax reads; -1 without outputs */
     int32_t softmax; /* what that Softmax or LogSoftmax gives; -1: the output is no softmax */
     bool log;        /* it is a LogSoftmax */
+    int64_t axis;    /* over which it goes, as the node says it */
 };
 
-/* Walks back from the first output to a Softmax or LogSoftmax, over what passes rows on as they are:
+/* Walks back from the first output, over a final ArgMax, to a Softmax or LogSoftmax, over what passes rows on as they are:
  * Identity, Dropout, Cast, a grid, and Flatten, Reshape and Squeeze that leave the samples' axis alone. Any
  * layer may stand before the softmax. */
 struct tsr_logits tsr_graph_logits(const struct tsr_graph *g);

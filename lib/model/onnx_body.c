@@ -2,6 +2,8 @@
 #include "base/mem.h"
 #include "model/onnx_parts.h"
 
+#include <stdio.h>
+
 static enum tsr_status add_init(struct tsr_graph *body, const char *name, struct tsr_tensor *t, const struct tsr_onnx_scope *scope,
                                 struct tsr_error *err)
 {
@@ -32,13 +34,34 @@ static enum tsr_status add_inits(struct tsr_graph *body, Tsr__Onnx__Graph *m, co
     return TSR_OK;
 }
 
-static enum tsr_status declare(struct tsr_graph *body, const Tsr__Onnx__ValueInfo *m, bool input,
-                               const struct tsr_onnx_scope *scope,
-                               struct tsr_error *err)
+static enum tsr_status declare_input(struct tsr_graph *body, const Tsr__Onnx__ValueInfo *m, const struct tsr_onnx_scope *scope,
+                                     struct tsr_error *err)
 {
     char *own;
     TSR_TRY(tsr_onnx_rename(scope->at, m->name != NULL ? m->name : "", &own, err));
-    enum tsr_status status = tsr_onnx_declare(body, m, own, input, err);
+    enum tsr_status status = tsr_onnx_declare(body, m, own, true, err);
+    tsr_free(own);
+    return status;
+}
+
+/* Output i of the body. A loop may carry a value on and collect it, too: the second time it is a copy. */
+static enum tsr_status declare_output(struct tsr_graph *body, Tsr__Onnx__Graph *m, size_t i, const struct tsr_onnx_scope *scope,
+                                      struct tsr_error *err)
+{
+    char *own, copy[512];
+    const Tsr__Onnx__ValueInfo *v = m->output[i];
+    TSR_TRY(tsr_onnx_rename(scope->at, v->name != NULL ? v->name : "", &own, err));
+    const int32_t id = tsr_graph_find(body, own);
+    const char *name = own;
+    enum tsr_status status = TSR_OK;
+    if (id >= 0 && body->value[id].is_output) {
+        int k = (int)i;
+        do (void)snprintf(copy, sizeof copy, "%.400s_again%d", own, k++);
+        while (tsr_graph_find(body, copy) >= 0);
+        name = copy;
+        status = tsr_graph_add_node(body, "Identity", "", copy, 1, (const char *const[]){own}, 1, &name, err);
+    }
+    if (status == TSR_OK) status = tsr_onnx_declare(body, v, name, false, err);
     tsr_free(own);
     return status;
 }
@@ -66,9 +89,9 @@ static enum tsr_status fill(struct tsr_graph *body, Tsr__Onnx__Graph *m, const s
                             struct tsr_error *err)
 {
     TSR_TRY(add_inits(body, m, scope, err));
-    for (size_t i = 0; i < m->n_input; i++) TSR_TRY(declare(body, m->input[i], true, scope, err));
+    for (size_t i = 0; i < m->n_input; i++) TSR_TRY(declare_input(body, m->input[i], scope, err));
     TSR_TRY(tsr_onnx_add_nodes(body, m, scope, err));
-    for (size_t i = 0; i < m->n_output; i++) TSR_TRY(declare(body, m->output[i], false, scope, err));
+    for (size_t i = 0; i < m->n_output; i++) TSR_TRY(declare_output(body, m, i, scope, err));
     TSR_TRY(capture(body, n, err));
     return tsr_graph_finish(body, err);
 }

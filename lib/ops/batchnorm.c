@@ -100,7 +100,7 @@ static enum tsr_status bn_init(struct tsr_op_ctx *ctx, struct bn *v)
     v->f32 = ctx->in[0]->dtype == TSR_F32;
     v->act = activation_of(ctx->node);
     v->epsilon = (double)tsr_node_float(ctx->node, "epsilon", 1e-5F);
-    v->batch = ctx->train_stats || (ctx->node->opset >= 14 && tsr_node_int(ctx->node, "training_mode", 0) != 0);
+    v->batch = ctx->train_stats || tsr_node_takes_batch(ctx->node);
     const bool last = ctx->node->domain[0] != '\0' && x->rank > 2 && tsr_node_int(ctx->node, "last", 0) != 0;
     v->n = last ? tsr_arg_span(x, 0, x->rank - 1) : x->rank > 0 ? x->dim[0] : 1;
     v->c = last ? x->dim[x->rank - 1] : x->rank > 1 ? x->dim[1] : 1;

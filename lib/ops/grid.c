@@ -150,7 +150,7 @@ static void find_taps(const struct sampler *k, double g, int64_t n, struct taps 
     double slope = k->align ? (double)(n - 1) / 2 : (double)n / 2, sign = 1;
     double v = k->align ? (g + 1) / 2 * (double)(n - 1) : ((g + 1) * (double)n - 1) / 2;
     if (k->mode == NEAREST) v = rint(v);
-    if (v < lo || v > hi) {
+    if ((v < lo || v > hi) && k->mode != CUBIC) { /* whose pixels are moved one by one, below */
         if (k->padding == BORDER) v = v < 0 ? 0 : (double)(n - 1), slope = 0;
         if (k->padding == REFLECTION) v = reflect(v, lo, hi, &sign), slope *= sign;
     }
@@ -217,6 +217,17 @@ static int visits_of(const struct sampler *k, int64_t b, int64_t p, struct visit
     return combine(k, t, list);
 }
 
+/* All channels of a place, float32: y steps from plane to plane. */
+static void sample_single(const struct sampler *k, int64_t b, const struct visit *list, int n, const float *x, float *y)
+{
+    for (int64_t c = 0; c < k->C; c++) {
+        const float *plane = x + (b * k->C + c) * k->in;
+        double sum = 0;
+        for (int i = 0; i < n; i++) sum += list[i].weight * (double)plane[list[i].pixel];
+        y[c * k->out] = (float)sum;
+    }
+}
+
 static void sample_rows(void *arg, int64_t from, int64_t to)
 {
     const struct sampler *k = arg;
@@ -226,6 +237,10 @@ static void sample_rows(void *arg, int64_t from, int64_t to)
     for (int64_t row = from; row < to; row++) {
         const int64_t b = row / k->out, p = row % k->out;
         const int n = visits_of(k, b, p, list);
+        if (x->dtype == TSR_F32) {
+            sample_single(k, b, list, n, x->data, (float *)y->data + b * k->C * k->out + p);
+            continue;
+        }
         for (int64_t c = 0; c < k->C; c++) {
             const int64_t plane = b * k->C + c;
             double sum = 0;

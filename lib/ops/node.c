@@ -51,6 +51,15 @@ const float *tsr_node_floats(const struct tsr_node *node, const char *name, size
     return !a ? NULL : a->floats ? a->floats : &none;
 }
 
+bool tsr_node_takes_batch(const struct tsr_node *node)
+{
+    if (!tsr_node_is(node, "BatchNormalization")) return false;
+    if (node->opset >= 14) return tsr_node_int(node, "training_mode", 0) != 0;
+    for (int k = 1; k < node->n_out; k++)
+        if (node->out[k] >= 0) return true;
+    return false;
+}
+
 void tsr_attr_release(struct tsr_attr *attr)
 {
     tsr_free(attr->name);

@@ -50,6 +50,9 @@ static inline bool tsr_node_is(const struct tsr_node *node, const char *op_type)
 
 /* Whether each element of its output follows from the elements of its inputs at the same place, outside training. */
 bool tsr_node_elementwise(const struct tsr_node *node);
+/* A BatchNormalization that takes the statistics of the samples it is given, not those it stores: since opset 14 where
+ * training_mode says so, before where it has outputs for them. */
+bool tsr_node_takes_batch(const struct tsr_node *node);
 
 /* The attribute of that name, or NULL. */
 const struct tsr_attr *tsr_node_attr(const struct tsr_node *node, const char *name);

@@ -134,12 +134,19 @@ static enum tsr_status multinomial_forward(struct tsr_op_ctx *ctx)
     return TSR_OK;
 }
 
+/* Of an input only the shape counts. */
+static enum tsr_status like_backward(struct tsr_op_ctx *ctx)
+{
+    if (ctx->want_gin[0] && tsr_tensor_count(&ctx->gin[0]) > 0) memset(ctx->gin[0].data, 0, tsr_tensor_bytes(&ctx->gin[0]));
+    return TSR_OK;
+}
+
 const struct tsr_op tsr_ops_random[] = {
     {"Bernoulli", "", TSR_OP_RANDOM, 1, 1, 1, bernoulli_infer, bernoulli_forward, NULL, 0},
     {"Multinomial", "", TSR_OP_RANDOM, 1, 1, 1, multinomial_infer, multinomial_forward, NULL, 0},
     {"RandomNormal", "", TSR_OP_RANDOM, 0, 0, 1, shaped_infer, normal_forward, NULL, 0},
-    {"RandomNormalLike", "", TSR_OP_RANDOM, 1, 1, 1, like_infer, normal_forward, NULL, 0},
+    {"RandomNormalLike", "", TSR_OP_RANDOM, 1, 1, 1, like_infer, normal_forward, like_backward, 0},
     {"RandomUniform", "", TSR_OP_RANDOM, 0, 0, 1, shaped_infer, uniform_forward, NULL, 0},
-    {"RandomUniformLike", "", TSR_OP_RANDOM, 1, 1, 1, like_infer, uniform_forward, NULL, 0},
+    {"RandomUniformLike", "", TSR_OP_RANDOM, 1, 1, 1, like_infer, uniform_forward, like_backward, 0},
 };
 const size_t tsr_n_ops_random = sizeof tsr_ops_random / sizeof *tsr_ops_random;

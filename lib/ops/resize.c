@@ -1,9 +1,11 @@
 /* resize.c - Resize and Upsample. Every mode is separable: along each axis an output place is a
  * weighted sum of input places, so the tensor goes through one small sparse matrix per axis, and its
  * gradient through the transposed ones. Formulas: the ONNX operator specification. */
+#include "base/clones.h"
 #include "base/mem.h"
 #include "ops/arg.h"
 #include "ops/families.h"
+#include "ops/par.h"
 
 #include <inttypes.h>
 #include <math.h>
@@ -42,7 +44,7 @@ static enum tsr_status by_scales(struct tsr_op_ctx *ctx, struct setup *s, const 
 {
     for (int i = 0; i < k; i++) {
         struct axis *a = &s->axis[place[i]];
-        double out = floor((double)a->in * scale[i]);
+        double out = floor((double)((float)a->in * (float)scale[i])); /* as every runtime multiplies: 10 * 0.7 is 7 */
         if (!(scale[i] > 0) || !(out < 0x1p40)) return tsr_op_fail(ctx, TSR_E_CORRUPT, "a scale of %g is impossible", scale[i]);
         a->scale = scale[i];
         a->out = (int64_t)out;
@@ -143,22 +145,26 @@ struct table {
     int64_t taps;  /* of each output place */
     int64_t *at;   /* [out * taps] input places */
     double *w;     /* [out * taps] */
+    float *single; /* the same in single precision */
     bool *outside; /* [out] the extrapolation value goes there */
 };
 
+/* The nearest place is found in single precision, as everywhere: 17 / 1.7 is 10. */
+static double rounded(bool single, double x) { return single ? (double)(float)x : x; }
+
 /* The place in the input that output place i looks at. */
-static double original(const char *mode, const struct axis *a, int64_t i)
+static double original(const char *mode, const struct axis *a, int64_t i, bool single)
 {
-    double x = (double)i, len = (double)a->in, out = a->scale * len;
-    if (strcmp(mode, "asymmetric") == 0) return x / a->scale;
-    if (strcmp(mode, "tf_half_pixel_for_nn") == 0) return (x + 0.5) / a->scale;
-    if (strcmp(mode, "align_corners") == 0) return out == 1 ? 0 : x * (len - 1) / (out - 1);
-    if (strcmp(mode, "pytorch_half_pixel") == 0) return out == 1 ? 0 : (x + 0.5) / a->scale - 0.5;
+    const double x = (double)i, len = (double)a->in, scale = rounded(single, a->scale), out = rounded(single, scale * len);
+    const double middle = rounded(single, rounded(single, (x + 0.5) / scale) - 0.5);
+    if (strcmp(mode, "asymmetric") == 0) return rounded(single, x / scale);
+    if (strcmp(mode, "tf_half_pixel_for_nn") == 0) return rounded(single, (x + 0.5) / scale);
+    if (strcmp(mode, "align_corners") == 0) return out == 1 ? 0 : rounded(single, rounded(single, x * (len - 1)) / (out - 1));
+    if (strcmp(mode, "pytorch_half_pixel") == 0) return out == 1 ? 0 : middle;
     if (strcmp(mode, "tf_crop_and_resize") == 0)
         return a->out > 1 ? a->from * (len - 1) + x * (a->to - a->from) * (len - 1) / (out - 1) : 0.5 * (a->from + a->to) * (len - 1);
-    if (strcmp(mode, "half_pixel_symmetric") == 0)
-        return len / 2 * (1 - (double)a->out / out) + (x + 0.5) / a->scale - 0.5;
-    return (x + 0.5) / a->scale - 0.5;
+    if (strcmp(mode, "half_pixel_symmetric") == 0) return rounded(single, len / 2 * (1 - (double)a->out / out) + middle);
+    return middle;
 }
 
 static double round_place(const char *mode, double x)
@@ -208,6 +214,7 @@ static void table_free(struct table *t)
 {
     tsr_free(t->at);
     tsr_free(t->w);
+    tsr_free(t->single);
     tsr_free(t->outside);
 }
 
@@ -224,21 +231,116 @@ static enum tsr_status table_new(struct tsr_op_ctx *ctx, const struct axis *a, s
     if (!tsr_mul_size((size_t)a->out, (size_t)t->taps, &n)) return tsr_nomem(ctx->err, SIZE_MAX);
     t->at = tsr_malloc(n, sizeof *t->at);
     t->w = tsr_malloc(n, sizeof *t->w);
+    t->single = tsr_malloc(n, sizeof *t->single);
     t->outside = tsr_calloc((size_t)a->out, sizeof *t->outside);
-    if (!t->at || !t->w || !t->outside) {
+    if (!t->at || !t->w || !t->single || !t->outside) {
         table_free(t);
         return tsr_nomem(ctx->err, n * sizeof *t->w);
     }
     for (int64_t i = 0; i < a->out; i++) {
-        double x = original(coord, a, i);
+        double x = original(coord, a, i, mode[0] == 'n');
         if (!(fabs(x) < 0x1p52)) x = 0;
         t->outside[i] = crop && (x < 0 || x > (double)(a->in - 1));
         taps(ctx, a, t, i, x, squeeze);
     }
+    for (size_t i = 0; i < n; i++) t->single[i] = (float)t->w[i];
     return TSR_OK;
 }
 
-/* ---- passes ---- */
+/* ---- passes in single precision ---- */
+
+struct pass {
+    const struct table *t;
+    int64_t in, out, inner;
+    const float *x;
+    float *y;
+};
+
+TSR_CLONES static void weigh(int64_t n, float w, const float *x, float *y)
+{
+    for (int64_t j = 0; j < n; j++) y[j] = w * x[j];
+}
+
+TSR_CLONES static void weigh_two(int64_t n, float v, const float *a, float w, const float *b, float *y)
+{
+    for (int64_t j = 0; j < n; j++) y[j] = v * a[j] + w * b[j];
+}
+
+TSR_CLONES static void weigh_more(int64_t n, float w, const float *x, float *y)
+{
+    for (int64_t j = 0; j < n; j++) y[j] += w * x[j];
+}
+
+/* y[row] = sum of w x over the taps of the place that it is; a tap without weight is not looked at. */
+static void resize_rows(void *arg, int64_t from, int64_t to)
+{
+    const struct pass *p = arg;
+    for (int64_t row = from; row < to; row++) {
+        const int64_t i = row % p->out, *at = p->t->at + i * p->t->taps, n = p->inner;
+        const float *w = p->t->single + i * p->t->taps, *x = p->x + row / p->out * p->in * n;
+        float *y = p->y + row * n;
+        int64_t k = 0;
+        while (k + 1 < p->t->taps && w[k] == 0) k++;
+        if (w[k] == 1) memcpy(y, x + at[k] * n, (size_t)n * sizeof *y);
+        else if (k + 1 < p->t->taps && w[k + 1] != 0) weigh_two(n, w[k], x + at[k] * n, w[k + 1], x + at[k + 1] * n, y), k++;
+        else weigh(n, w[k], x + at[k] * n, y);
+        for (k++; k < p->t->taps; k++)
+            if (w[k] != 0) weigh_more(n, w[k], x + at[k] * n, y);
+    }
+}
+
+/* The same where rows are single elements: a whole axis. */
+static void resize_elements(void *arg, int64_t from, int64_t to)
+{
+    const struct pass *p = arg;
+    const int64_t taps = p->t->taps;
+    for (int64_t o = from; o < to; o++) {
+        const float *x = p->x + o * p->in;
+        float *y = p->y + o * p->out;
+        if (taps == 1) {
+            for (int64_t i = 0; i < p->out; i++) y[i] = x[p->t->at[i]];
+            continue;
+        }
+        for (int64_t i = 0; i < p->out; i++) {
+            const int64_t *at = p->t->at + i * taps;
+            const float *w = p->t->single + i * taps;
+            float sum = 0;
+            for (int64_t k = 0; k < taps; k++) sum += w[k] == 0 ? 0 : w[k] * x[at[k]];
+            y[i] = sum;
+        }
+    }
+}
+
+/* float32 without a region of interest; everything else goes through `run`, in double. */
+static enum tsr_status forward_single(struct tsr_op_ctx *ctx, const struct setup *s, const struct table *tables)
+{
+    int64_t dim[TSR_MAX_RANK], most = 1, total = 1;
+    int left = 0, turn = 0;
+    for (int i = 0; i < s->rank; i++) left += s->axis[i].on, dim[i] = s->axis[i].in, total *= s->axis[i].out;
+    if (total == 0) return TSR_OK;
+    if (left == 0) memcpy(ctx->out[0].data, ctx->in[0]->data, tsr_tensor_bytes(&ctx->out[0]));
+    for (int i = 0; i < s->rank; i++) most *= s->axis[i].in > s->axis[i].out ? s->axis[i].in : s->axis[i].out; /* run has checked it */
+    const size_t bytes = left > 1 ? (size_t)most * sizeof(float) * (left > 2 ? 2 : 1) : 0;
+    float *room = bytes > 0 ? tsr_op_scratch(ctx, bytes) : NULL;
+    if (bytes > 0 && room == NULL) return tsr_nomem(ctx->err, bytes);
+    struct pass p = {.x = ctx->in[0]->data};
+    for (int i = 0; i < s->rank; i++) {
+        int64_t outer = 1;
+        if (!s->axis[i].on) continue;
+        p.y = --left == 0 ? (float *)ctx->out[0].data : room + (turn++ % 2 ? most : 0);
+        p.t = &tables[i], p.in = s->axis[i].in, p.out = s->axis[i].out, p.inner = 1;
+        for (int d = 0; d < i; d++) outer *= dim[d];
+        for (int d = i + 1; d < s->rank; d++) p.inner *= dim[d];
+        if (p.inner == 1) tsr_par(ctx->pool, outer, tsr_par_rows(p.out * p.t->taps), resize_elements, &p);
+        else tsr_par(ctx->pool, outer * p.out, tsr_par_rows(p.inner * p.t->taps), resize_rows, &p);
+        dim[i] = p.out;
+        p.x = p.y;
+    }
+    if (room != NULL) tsr_op_scratch_free(ctx, room, bytes);
+    return TSR_OK;
+}
+
+/* ---- passes in double, and back ---- */
 
 /* y[outer, out, inner] from x[outer, in, inner], or, transposed, x += from y. In double. */
 static void pass(const struct table *t, int64_t outer, int64_t in, int64_t out, int64_t inner, double *x, double *y, bool back)
@@ -283,8 +385,13 @@ static enum tsr_status run(struct tsr_op_ctx *ctx, const struct tsr_tensor *from
         if (!tsr_mul_size(most, (size_t)d, &most) || !tsr_mul_size(most, 2 * sizeof(double), &bytes))
             status = tsr_op_fail(ctx, TSR_E_LIMIT, "the tensor is too large");
     }
-    double *room = status == TSR_OK ? tsr_op_scratch(ctx, bytes) : NULL;
-    if (status == TSR_OK && !room) status = tsr_nomem(ctx->err, bytes);
+    bool crop = false;
+    for (int i = 0; i < made; i++)
+        for (int64_t k = 0; status == TSR_OK && tables[i].outside && k < s.axis[i].out && !crop; k++) crop = tables[i].outside[k];
+    const bool single = status == TSR_OK && !back && from->dtype == TSR_F32 && !crop;
+    if (single) status = forward_single(ctx, &s, tables);
+    double *room = status == TSR_OK && !single ? tsr_op_scratch(ctx, bytes) : NULL;
+    if (status == TSR_OK && !single && !room) status = tsr_nomem(ctx->err, bytes);
     if (room) {
         double *now = room, *next = room + most;
         int64_t n = tsr_tensor_count(from), dim[TSR_MAX_RANK];

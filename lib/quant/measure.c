@@ -20,12 +20,23 @@ struct tsr_tensor tsr_quant_slice(const struct tsr_quant_samples *s, size_t k, i
     return t;
 }
 
-static enum tsr_status append(const struct tsr_tensor *t, int64_t samples, bool probabilities,
+/* Whether the last axis is that of classes: a softmax goes over it, or there is none and it may be, which of an image
+ * per sample it is not. */
+static bool has_classes_last(const struct tsr_tensor *t, const struct tsr_logits *l)
+{
+    if (l->softmax < 0) return t->shape.rank == 2 || t->shape.rank == 3;
+    return t->shape.rank > 1 && (l->axis == -1 || l->axis == t->shape.rank - 1);
+}
+
+static enum tsr_status append(const struct tsr_tensor *t, int64_t samples, const struct tsr_logits *l,
                               struct tsr_quant_outputs *out, size_t *room, struct tsr_error *err)
 {
-    int64_t count = tsr_tensor_count(t), columns = t->shape.rank > 1 ? t->shape.dim[t->shape.rank - 1] : 1;
+    const bool classes = has_classes_last(t, l), probabilities = classes && l->softmax >= 0 && !l->log;
+    char shape[TSR_SHAPE_TEXT];
+    int64_t count = tsr_tensor_count(t), columns = classes ? t->shape.dim[t->shape.rank - 1] : 1;
     if (t->shape.rank < 1 || t->shape.dim[0] != samples || columns < 1 || !tsr_dtype_is_float(t->dtype))
-        return tsr_fail(err, TSR_E_UNSUPPORTED, "the model's first output is no row of numbers for each sample");
+        return tsr_fail(err, TSR_E_UNSUPPORTED, "the model's first output is %s%s for %lld samples: no row of floating-point numbers "
+                        "for each", tsr_dtype_name(t->dtype), tsr_shape_text(&t->shape, shape, sizeof shape), (long long)samples);
     if (out->rows > 0 && out->columns != columns)
         return tsr_fail(err, TSR_E_UNSUPPORTED, "the model's first output changes its width");
     TSR_TRY(tsr_grow(&out->z, room, (size_t)(out->rows * columns + count), sizeof *out->z, err));
@@ -45,10 +56,9 @@ enum tsr_status tsr_quant_run(const struct tsr_graph *g, const struct tsr_quant_
     struct tsr_session *session = NULL;
     size_t room = 0;
     *out = (struct tsr_quant_outputs){0};
-    int32_t want = g->output[0];
     const struct tsr_logits logits = tsr_graph_logits(g);
-    const bool probabilities = logits.softmax >= 0 && !logits.log;
-    enum tsr_status status = tsr_graph_fuse(g, NULL, 0, 0, &fused, err);
+    const int32_t want = logits.scores;
+    enum tsr_status status = tsr_graph_fuse(g, &want, 1, 0, &fused, err);
     if (status == TSR_OK) status = tsr_session_new(fused, &so, &session, err);
     struct tsr_tensor part[TSR_QUANT_INPUTS], value;
     int64_t batch = 1;
@@ -60,7 +70,7 @@ enum tsr_status tsr_quant_run(const struct tsr_graph *g, const struct tsr_quant_
             status = tsr_batch_input(session, fused, g->input[k], &part[k], at, m, err);
         if (status == TSR_OK) status = tsr_session_run(session, &want, 1, err);
         if (status == TSR_OK) status = tsr_batch_value(session, fused, want, m, &value, err);
-        if (status == TSR_OK) status = append(&value, m, probabilities, out, &room, err);
+        if (status == TSR_OK) status = append(&value, m, &logits, out, &room, err);
     }
     tsr_session_free(session);
     tsr_graph_free(fused);

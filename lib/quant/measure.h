@@ -15,7 +15,8 @@ struct tsr_quant_samples {
 };
 
 /* The first output as rows of `columns` numbers each: what stands before a last softmax counts as
- * logits, its output (see graph/head.h) as probabilities, of which z holds the logarithms then. */
+ * logits, its output (see graph/head.h) as probabilities, of which z holds the logarithms then. Outputs whose last axis is
+ * not that of classes (images, a softmax over another axis) are rows of one number each. */
 struct tsr_quant_outputs {
     float *z; /* [rows, columns] */
     int64_t rows, columns;

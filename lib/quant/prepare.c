@@ -18,18 +18,22 @@ static void drop_nodes(struct tsr_graph *g, const bool *drop)
     g->n_node = n;
 }
 
+enum { CAPTURED = -1 }; /* a body reads it by its name */
+
 /* Readers of the output of an Identity or a Dropout read its input instead; `same` has room for a value each. */
 static void skip_identities(struct tsr_graph *g, bool *drop, int32_t *same)
 {
     for (size_t v = 0; v < g->n_value; v++) same[v] = (int32_t)v;
+    for (size_t i = 0; i < g->n_node; i++)
+        for (int k = g->node[i].n_in - g->node[i].n_captured; k < g->node[i].n_in; k++) same[g->node[i].in[k]] = CAPTURED;
     for (size_t i = 0; i < g->n_node; i++) { /* in order: what is read was seen before */
         struct tsr_node *node = &g->node[i];
         drop[i] = false;
         for (int k = 0; k < node->n_in; k++)
-            if (node->in[k] >= 0) node->in[k] = same[node->in[k]];
+            if (node->in[k] >= 0 && same[node->in[k]] != CAPTURED) node->in[k] = same[node->in[k]];
         if (!tsr_node_is(node, "Identity") && !tsr_node_is(node, "Dropout")) continue;
         bool mask = node->n_out > 1 && node->out[1] >= 0;
-        if (mask || node->out[0] < 0 || node->in[0] < 0 || g->value[node->out[0]].is_output) continue;
+        if (mask || node->out[0] < 0 || node->in[0] < 0 || g->value[node->out[0]].is_output || same[node->out[0]] == CAPTURED) continue;
         if (tsr_node_is(node, "Dropout") && node->n_in > 2 && node->in[2] >= 0) continue; /* training_mode */
         same[node->out[0]] = node->in[0];
         drop[i] = true;

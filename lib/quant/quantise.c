@@ -71,9 +71,12 @@ bool tsr_quantiser_wants_samples(const struct tsr_quantiser *q)
     return q->observer.n > 0 || (four && q->opt.rounding == TSR_ROUND_LEARNED) || (tsr_grid_weight_bits(q->opt.grid) <= 8 && q->opt.budget.kl > 0);
 }
 
+static bool is_half(enum tsr_grid grid) { return grid == TSR_GRID_F16 || grid == TSR_GRID_BF16; }
+
 enum tsr_status tsr_quantiser_block(struct tsr_quantiser *q, const struct tsr_tensor *x, size_t n_inputs, struct tsr_error *err)
 {
-    TSR_TRY(tsr_observer_block(&q->observer, x, n_inputs, err));
+    if (is_half(q->opt.grid)) q->observer.rows += n_inputs > 0 ? x[0].shape.dim[0] : 0; /* which has no ranges to learn */
+    else TSR_TRY(tsr_observer_block(&q->observer, x, n_inputs, err));
     return tsr_quant_keep_add(&q->keep, x, n_inputs, err);
 }
 
@@ -222,14 +225,40 @@ static enum tsr_status on_integers(struct tsr_quantiser *q, const struct tsr_qua
     return tsr_quant_rewrite(&q->plan, out, err);
 }
 
+/* Whether what was computed in half precision is finite where it was, and how far it is off, on the samples kept. */
+static enum tsr_status compare_half(const struct tsr_quantiser *q, const struct tsr_graph *made, struct tsr_quantise_report *report,
+                                    struct tsr_error *err)
+{
+    const struct tsr_quant_samples *s = &q->keep.samples;
+    struct tsr_quant_outputs want = {0}, have = {0};
+    if (s->rows == 0) return TSR_OK;
+    enum tsr_status status = tsr_quant_run(q->model, s, 0, s->rows, q->opt.pool, &want, err);
+    if (status == TSR_OK) status = tsr_quant_run(made, s, 0, s->rows, q->opt.pool, &have, err);
+    for (int64_t i = 0; status == TSR_OK && i < want.rows * want.columns; i++)
+        report->overflown += isfinite(want.z[i]) && !isfinite(have.z[i]);
+    if (status == TSR_OK && report->overflown == 0) report->kl = report->kl_nearest = tsr_quant_divergence(&want, &have);
+    tsr_free(want.z);
+    tsr_free(have.z);
+    return status;
+}
+
+static enum tsr_status in_half(const struct tsr_quantiser *q, struct tsr_graph **out, struct tsr_quantise_report *report, struct tsr_error *err)
+{
+    TSR_TRY(tsr_quant_half(q->g, q->opt.grid == TSR_GRID_F16 ? TSR_F16 : TSR_BF16, out, err));
+    const enum tsr_status status = compare_half(q, *out, report, err);
+    if (status == TSR_OK) return TSR_OK;
+    tsr_graph_free(*out);
+    *out = NULL;
+    return status;
+}
+
 enum tsr_status tsr_quantiser_finish(struct tsr_quantiser *q, struct tsr_graph **out, struct tsr_quantise_report *report,
                                      struct tsr_error *err)
 {
-    const enum tsr_grid grid = q->opt.grid;
     struct tsr_quant_judge j;
     *report = (struct tsr_quantise_report){.samples = q->observer.rows, .kl = NAN, .kl_nearest = NAN, .zeros = q->zeros, .weights = q->weights};
     *out = NULL;
-    if (grid == TSR_GRID_F16 || grid == TSR_GRID_BF16) return tsr_quant_half(q->g, grid == TSR_GRID_F16 ? TSR_F16 : TSR_BF16, out, err);
+    if (is_half(q->opt.grid)) return in_half(q, out, report, err);
     tsr_observer_close(&q->observer);
     TSR_TRY(tsr_quant_judge_init(&j, q->model, &q->keep.samples, q->opt.pool, err));
     enum tsr_status status = on_integers(q, &j, out, report, err);

@@ -49,6 +49,7 @@ struct tsr_quantise_report {
     int pairs;           /* of layers that were equalised */
     bool rounded, shifted; /* learned rounding and corrected biases were kept */
     int64_t zeros, weights; /* where it was pruned */
+    int64_t overflown;   /* half precision: outputs of the samples kept that are no finite numbers any more */
 };
 
 struct tsr_quantiser;
@@ -57,7 +58,8 @@ struct tsr_quantiser;
 enum tsr_status tsr_quantiser_new(const struct tsr_graph *g, const struct tsr_quantise_options *options,
                                   struct tsr_quantiser **out, struct tsr_error *err) TSR_MUST_USE;
 void tsr_quantiser_free(struct tsr_quantiser *q);
-/* Whether samples are needed at all: not for weights alone that are rounded to nearest. */
+/* Whether samples are needed at all: not for weights alone that are rounded to nearest, nor for half precision, which is
+ * looked over with them where there are some. */
 bool tsr_quantiser_wants_samples(const struct tsr_quantiser *q);
 /* x[k] is [m, ...] for the model's input k. */
 enum tsr_status tsr_quantiser_block(struct tsr_quantiser *q, const struct tsr_tensor *x, size_t n_inputs,

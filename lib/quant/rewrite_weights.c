@@ -121,20 +121,21 @@ enum tsr_status tsr_rw_lookup(struct tsr_rewriter *r, const struct tsr_node *nod
     struct tsr_tensor row = *w, t;
     struct tsr_weight_grid grid = {.bits = 8, .axis = 0};
     struct tsr_rw_integers n = {0};
-    char q[TSR_QUANT_NAME], scale[TSR_QUANT_NAME], zero[TSR_QUANT_NAME], part[TSR_QUANT_NAME];
+    char q[TSR_QUANT_NAME], scale[TSR_QUANT_NAME], part[TSR_QUANT_NAME];
     row.shape = (struct tsr_shape){.rank = 2, .dim = {1, tsr_tensor_count(w)}};
     enum tsr_status status = integers_of(&row, &grid, NULL, NULL, NULL, &n, r->err);
     if (status == TSR_OK) status = pack(r, n.q, &w->shape, 8, false, &t);
     if (status == TSR_OK) status = tsr_rw_init(r, base, "q", &t, q);
     if (status == TSR_OK) status = tsr_rw_float(r, base, "scale", n.scale[0], scale);
-    if (status == TSR_OK) status = tsr_rw_zero(r, base, TSR_I8, 0, zero);
     tsr_rw_integers_release(&n);
     TSR_TRY(status);
     tsr_rw_fresh(r, r->from->value[node->out[0]].name, "q", part);
     in[0] = q;
     TSR_TRY(tsr_graph_add_node(r->to, "Gather", "", part, n_in, in, 1, (const char *[]){part}, r->err));
     TSR_TRY(tsr_graph_copy_attrs(r->to, node, r->err));
-    return tsr_rw_dequantize(r, part, scale, zero, -1, 0, out);
+    /* The zero point is 0 anyway. ONNX Runtime 1.30 carries the pair past a Transpose (the bias of relative positions) and
+     * gives it a wrong type there from opset 21 on where it is said. */
+    return tsr_rw_dequantize(r, part, scale, NULL, -1, 0, out);
 }
 
 /* ---- biases --------------------------------------------------------------------------------- */

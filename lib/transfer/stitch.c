@@ -85,7 +85,8 @@ enum tsr_status tsr_stitch(const struct tsr_graph *g, const struct tsr_tokens *t
     if (tokens->rank == 0)
         return tsr_fail(err, TSR_E_MISMATCH, "the stream carries no hub tokens; tessera-encode makes them of the activations that "
                         "tessera-extract --mode a or both puts into it");
-    TSR_TRY(tsr_graph_head(g, &head, err));
+    if (tsr_graph_head(g, &head, NULL) != TSR_OK)
+        return tsr_fail(err, TSR_E_NOT_FOUND, "the receiver does not end in a linear layer, which is what is stitched to");
     if (!head.plain)
         return tsr_fail(err, TSR_E_UNSUPPORTED, "the receiver's last layer is quantised; stitch to the float model");
     enum tsr_status status;

@@ -37,7 +37,7 @@ struct teacher {
     struct tsr_session *session;
     struct tsr_params params;
     struct tsr_head head;
-    bool has_head;
+    bool has_head, one_row; /* one_row: of the head, a sample */
     int32_t want[2];
     float *target;   /* [lesson.n, classes] in lesson order: probabilities, or values */
     float *want_out; /* the targets of a batch */
@@ -176,9 +176,13 @@ static enum tsr_status prepare(struct teacher *t, const struct tsr_tensor *refs,
                         "extract the outputs with --kind regression", tsr_row_kind_name(k->kind));
     if (t->opt->hub && k->rank == 0)
         return tsr_fail(err, TSR_E_MISMATCH, "the stream carries no hub tokens; teach from outputs with --mode b");
-    t->has_head = tsr_graph_head(t->g, &t->head, err) == TSR_OK;
-    if (!t->has_head && t->opt->hub) return TSR_E_NOT_FOUND;
-    if (t->opt->outputs && t->has_head && t->head.classes != k->classes)
+    t->has_head = tsr_graph_head(t->g, &t->head, NULL) == TSR_OK;
+    if (!t->has_head && t->opt->hub)
+        return tsr_fail(err, TSR_E_NOT_FOUND, "the receiver does not end in a linear layer, whose input hub tokens teach; "
+                        "teach from outputs with --mode b");
+    /* Values may be those of many positions, each a row of the head; how many there are, the first batch tells. */
+    t->one_row = t->has_head && t->head.classes == k->classes;
+    if (t->opt->outputs && t->has_head && !t->one_row && (k->kind != TSR_KIND_REGRESSION || k->classes % t->head.classes != 0))
         return tsr_fail(err, TSR_E_MISMATCH, "the stream has %lld outputs a sample, the receiver's head gives %lld",
                         (long long)k->classes, (long long)t->head.classes);
     size_t n = 0;
@@ -233,7 +237,7 @@ enum tsr_status tsr_teach(struct tsr_graph *g, const struct tsr_tokens *tokens, 
     report->rows = t.lesson.n;
     report->held = t.lesson.held;
     TSR_GO(status, done, learn(&t, report, err));
-    if (options->refit_head && options->outputs && t.has_head && t.mask == NULL)
+    if (options->refit_head && options->outputs && t.one_row && t.mask == NULL)
         TSR_GO(status, done, tsr_headfit(g, &t.head, t.session, &t.problem, t.target, &report->after,
                                          &report->head_refitted, err));
 done:

@@ -43,6 +43,7 @@ struct tsr_transmitter {
     struct layer layer[TSR_MAX_LAYERS], out; /* out: the model's outputs */
     size_t n_layers;
     enum tsr_row_kind kind;
+    bool headless;             /* a layer was left out */
     bool make, check;          /* the outputs: logits to be made probabilities, or to be seen whether they are */
     int32_t want[TSR_MAX_LAYERS + 1];
     size_t n_want;
@@ -69,7 +70,7 @@ static int32_t find_outputs(struct tsr_transmitter *t, const struct tsr_head *he
 static enum tsr_status find_values(struct tsr_transmitter *t, struct tsr_error *err)
 {
     struct tsr_head head;
-    bool has_head = tsr_graph_head(t->g, &head, err) == TSR_OK;
+    bool has_head = tsr_graph_head(t->g, &head, NULL) == TSR_OK;
     t->out.id = find_outputs(t, has_head ? &head : NULL);
     t->out.name = t->g->value[t->out.id].name;
     t->kind = t->opt.kind == TSR_KIND_NONE ? TSR_KIND_LOGITS : t->opt.kind;
@@ -77,7 +78,13 @@ static enum tsr_status find_values(struct tsr_transmitter *t, struct tsr_error *
     else t->want[t->n_want++] = t->out.id;
     for (size_t i = 0; i < t->opt.n_layers; i++) {
         const char *name = t->opt.layer[i];
-        if (name[0] == '\0' && !has_head) return TSR_E_NOT_FOUND;
+        if (name[0] == '\0' && !has_head && t->opt.head_optional && t->opt.outputs) {
+            t->headless = true;
+            continue;
+        }
+        if (name[0] == '\0' && !has_head)
+            return tsr_fail(err, TSR_E_NOT_FOUND, "the model does not end in a linear layer, whose input would be taken; name a "
+                            "layer with --layer, or take the outputs alone with --mode b");
         int32_t id = name[0] == '\0' ? head.features : tsr_graph_find(t->g, name);
         if (id < 0)
             return tsr_fail(err, TSR_E_NOT_FOUND,
@@ -422,11 +429,26 @@ static enum tsr_status run_views(struct tsr_transmitter *t, const struct tsr_ten
     return status;
 }
 
-/* A softmax over one number is always 1: a single output is a value, unless it was called something else. */
+bool tsr_transmitter_answers_apart(const struct tsr_transmitter *t)
+{
+    int dims = 0;
+    for (int i = 0; i < t->out.shape.rank; i++) dims += t->out.shape.dim[i] > 1;
+    return dims > 1;
+}
+
+bool tsr_transmitter_lacks_head(const struct tsr_transmitter *t) { return t->headless; }
+
+/* A softmax over one number is always 1: a single output is a value, unless it was called something else. One over all
+ * positions of a sequence or an image means nothing: so are these. */
 static enum tsr_status settle_kind(struct tsr_transmitter *t, struct tsr_error *err)
 {
-    if (t->kind == TSR_KIND_NONE || t->out.width != 1) return TSR_OK;
+    const bool apart = tsr_transmitter_answers_apart(t);
+    char shape[TSR_SHAPE_TEXT];
+    if (t->kind == TSR_KIND_NONE || (t->out.width != 1 && !apart)) return TSR_OK;
     if (t->opt.kind == TSR_KIND_NONE) t->kind = TSR_KIND_REGRESSION;
+    if (apart && (t->kind == TSR_KIND_ARGMAX || t->kind == TSR_KIND_PROBABILITIES))
+        return tsr_fail(err, TSR_E_MISMATCH, "the model gives numbers of shape %s a sample, which are no %s of one answer; "
+                        "say --kind regression", tsr_shape_text(&t->out.shape, shape, sizeof shape), tsr_row_kind_name(t->kind));
     if (t->kind == TSR_KIND_ARGMAX && !tells_class(t))
         return tsr_fail(err, TSR_E_MISMATCH, "the model gives one number a sample, which names no class; "
                         "say --kind regression");

@@ -23,10 +23,12 @@ struct tsr_transmit_options {
     int64_t time;               /* likewise, seconds since 1970; 0: not told */
     bool outputs;               /* OUTS records */
     enum tsr_row_kind kind;     /* what they are; TSR_KIND_NONE: logits, or values
-                                   (TSR_KIND_REGRESSION) where there is one a sample;
+                                   (TSR_KIND_REGRESSION) where there is one a sample, or where
+                                   it has several dimensions: a row for each position;
                                    TSR_KIND_ARGMAX: only the winning class is told */
     const char *layer[TSR_MAX_LAYERS]; /* ACTS records: tensor names, or "" for the head's input */
     size_t n_layers;
+    bool head_optional;         /* "" is left out, rather than a failure, where the model has no head */
     /* Without a graph another framework answered: row by row in the order of tsr_emit_block, its
      * outputs (or NULL) and, for each layer, its activations (for the references alone, unless
      * view_activations). Borrowed. */
@@ -62,6 +64,10 @@ enum tsr_status tsr_transmitter_block(struct tsr_transmitter *t, const struct ts
                                       bool whole, struct tsr_error *err) TSR_MUST_USE;
 /* What the outputs were taken for, after the first block; TSR_KIND_NONE where there are none. */
 enum tsr_row_kind tsr_transmitter_kind(const struct tsr_transmitter *t);
+/* Whether the outputs of a sample have several dimensions: an answer for each position of a sequence or an image. */
+bool tsr_transmitter_answers_apart(const struct tsr_transmitter *t);
+/* Whether a layer was left out for want of a head. */
+bool tsr_transmitter_lacks_head(const struct tsr_transmitter *t);
 /* Ends the segment. TSR_E_MISMATCH where no block came. */
 enum tsr_status tsr_transmitter_finish(struct tsr_transmitter *t, struct tsr_error *err) TSR_MUST_USE;
 

@@ -201,8 +201,41 @@ START_TEST(freed_short_of_memory)
 }
 END_TEST
 
+/* y = x * scale, with a number of its own for every sample: they run one at a time. */
+START_TEST(number_a_sample)
+{
+    struct tsr_graph *g;
+    struct tsr_session *s;
+    struct tsr_tensor in[2], y;
+    int64_t rows;
+    OK(tsr_graph_new(&g, &err));
+    OK(tsr_graph_opset(g, "", 13, &err));
+    OK(tsr_graph_add_input(g, "x", TSR_F32, 2, (const int64_t[]){-1, 2}, NULL, &err));
+    OK(tsr_graph_add_input(g, "scale", TSR_F32, 0, NULL, NULL, &err));
+    OK(tsr_graph_add_node(g, "Mul", "", NULL, 2, (const char *const[]){"x", "scale"}, 1, (const char *const[]){"y"}, &err));
+    OK(tsr_graph_add_output(g, "y", TSR_F32, -1, NULL, NULL, &err));
+    OK(tsr_graph_finish(g, &err));
+    OK(tsr_session_new(g, NULL, &s, &err));
+    for (int k = 0; k < 2; k++) {
+        OK(tsr_tensor_zeros(&in[k], TSR_F32, 2 - k, (const int64_t[]){3, 2}, &err));
+        for (int64_t i = 0; i < tsr_tensor_count(&in[k]); i++) ((float *)in[k].data)[i] = (float)(i + 1);
+    }
+    OK(tsr_batch_choose(s, g, in, 2, g->output, 1, &rows, &err));
+    ck_assert_int_eq(rows, 1);
+    for (int64_t at = 0; at < 3; at++) {
+        for (int k = 0; k < 2; k++) OK(tsr_batch_input(s, g, g->input[k], &in[k], at, 1, &err));
+        OK(tsr_session_run(s, g->output, 1, &err));
+        OK(tsr_batch_value(s, g, g->output[0], 1, &y, &err));
+        ck_assert(((const float *)y.data)[1] == (float)((2 * at + 2) * (at + 1)));
+    }
+    for (int k = 0; k < 2; k++) tsr_tensor_release(&in[k]);
+    tsr_session_free(s);
+    tsr_graph_free(g);
+}
+END_TEST
+
 int main(void)
 {
-    const TTest *const tests[] = {by_memory, fixed_batch, filled_up_within, freed, not_freed, freed_short_of_memory};
+    const TTest *const tests[] = {by_memory, fixed_batch, number_a_sample, filled_up_within, freed, not_freed, freed_short_of_memory};
     return run_tests("batch", tests, sizeof tests / sizeof *tests);
 }

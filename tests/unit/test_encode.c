@@ -133,6 +133,47 @@ START_TEST(rows_are_the_models_answers)
 }
 END_TEST
 
+/* Outputs of several dimensions a sample are values; they are no class and no distribution. */
+START_TEST(answers_of_many_positions_are_values)
+{
+    static const enum tsr_row_kind kind[] = {TSR_KIND_NONE, TSR_KIND_LOGITS, TSR_KIND_PROBABILITIES, TSR_KIND_ARGMAX};
+    static const int64_t shape[][3] = {{0, 3, 2}, {0, 1, 6}};
+    for (int k = 0; k < 8; k++) {
+        const bool apart = k < 4;
+        struct tsr_transmit_options o = {.producer = "test", .outputs = true, .kind = kind[k % 4], .dtype = TSR_F32};
+        struct tsr_tensor x = {.dtype = TSR_F32, .shape = {.rank = 2, .dim = {N, D}}, .data = sample}, t;
+        struct tsr_transmitter *to;
+        struct tsr_stream_writer *w;
+        struct tsr_sink *sink;
+        struct tsr_buf b = {0};
+        struct tsr_graph *g;
+        OK(tsr_graph_new(&g, NULL));
+        OK(tsr_graph_opset(g, "", 13, NULL));
+        OK(tsr_graph_add_input(g, "x", TSR_F32, 2, (const int64_t[]){-1, D}, NULL, NULL));
+        OK(tsr_tensor_zeros(&t, TSR_I64, 1, (const int64_t[]){3}, NULL));
+        memcpy(t.data, shape[!apart], sizeof shape[0]);
+        OK(tsr_graph_add_init(g, "shape", &t, NULL));
+        OK(tsr_graph_add_node(g, "Reshape", "", NULL, 2, (const char *const[]){"x", "shape"}, 1, (const char *const[]){"z"}, NULL));
+        OK(tsr_graph_add_node(g, "Softmax", "", NULL, 1, (const char *const[]){"z"}, 1, (const char *const[]){"y"}, NULL));
+        OK(tsr_graph_add_output(g, "y", TSR_F32, -1, NULL, NULL, NULL));
+        OK(tsr_graph_finish(g, NULL));
+        OK(tsr_sink_from_memory(&b, "test", &sink, NULL));
+        OK(tsr_writer_new(sink, 0, &w, NULL));
+        OK(tsr_transmitter_new(g, &o, w, &to, NULL));
+        const enum tsr_status status = tsr_transmitter_block(to, &x, 1, true, NULL);
+        ck_assert_int_eq(status, apart && k > 1 ? TSR_E_MISMATCH : TSR_OK);
+        ck_assert_int_eq(tsr_transmitter_answers_apart(to), apart);
+        if (status == TSR_OK)
+            ck_assert_int_eq(tsr_transmitter_kind(to), kind[k % 4] != TSR_KIND_NONE ? kind[k % 4] : apart ? TSR_KIND_REGRESSION : TSR_KIND_LOGITS);
+        tsr_transmitter_free(to);
+        tsr_writer_free(w);
+        tsr_sink_abandon(sink);
+        tsr_buf_release(&b);
+        tsr_graph_free(g);
+    }
+}
+END_TEST
+
 /* A stream whose first activations are of `count` samples under `keys` keys. */
 static void contradict(struct tsr_buf *to, size_t keys, int64_t count, int64_t block, float fill)
 {
@@ -217,6 +258,7 @@ int main(void)
     tcase_set_timeout(t, 120);
     tcase_add_checked_fixture(t, setup, NULL);
     tcase_add_test(t, rows_are_the_models_answers);
+    tcase_add_test(t, answers_of_many_positions_are_values);
     tcase_add_test(t, activations_that_contradict_their_keys_are_refused);
     tcase_add_test(t, no_allocation_failure_leaks);
     suite_add_tcase(s, t);

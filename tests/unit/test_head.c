@@ -105,11 +105,22 @@ static void without_a_sample_axis(struct tsr_graph *g)
     listed(g, "Squeeze", "p", "y", 0, 1, false);
 }
 
+static void told(struct tsr_graph *g) { node(g, "ArgMax", "xw", "y"); }
+
+static void told_of_probabilities(struct tsr_graph *g)
+{
+    node(g, "Softmax", "xw", "p");
+    node(g, "ArgMax", "p", "a");
+    to_f32(g, "a", "y");
+}
+
 static const struct {
     void (*build)(struct tsr_graph *g);
     const char *logits, *softmax; /* NULL: the output is none */
     bool log, head;
 } ends[] = {
+    {told, "xw", NULL, false, true},
+    {told_of_probabilities, "xw", "p", false, true},
     {alone, "y", NULL, false, true},
     {soft, "xw", "y", false, true},
     {log_soft, "xw", "y", true, true},
@@ -146,7 +157,7 @@ static void soft_and_cast(struct tsr_graph *g)
 /* What a rewritten model is measured by: the logarithms of the probabilities, wrapped or not. */
 START_TEST(measured_alike)
 {
-    static void (*const same[])(struct tsr_graph *g) = {soft, soft_and_cast, log_soft};
+    static void (*const same[])(struct tsr_graph *g) = {soft, soft_and_cast, log_soft, told_of_probabilities};
     struct tsr_quant_samples s = {.rows = 5, .n_inputs = 1};
     struct tsr_quant_outputs first = {0}, z;
     OK(tsr_tensor_zeros(&s.x[0], TSR_F32, 2, (const int64_t[]){5, 4}, &err));

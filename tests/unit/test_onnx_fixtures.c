@@ -101,6 +101,7 @@ START_TEST(warnings)
     warns("older-form", 10, "older ones have them, which are run as those say: Clip (10)");
     warns("newest", 900, "version 900");
     warns("order", 17, "sorted");
+    warns("training", 17, "1 of its nodes, the first 'Dropout_0' (Dropout)");
 }
 END_TEST
 

@@ -120,6 +120,25 @@ START_TEST(batch_running)
 }
 END_TEST
 
+/* Outputs for statistics ask for those of the batch before opset 14; then training_mode does. */
+START_TEST(batch_of_the_file)
+{
+    for (int form = 0; form < 4; form++) {
+        struct optest t;
+        ot_init(&t, "BatchNormalization", form < 2 ? 13 : 14);
+        t.n_out = form == 0 ? 5 : form == 2 ? 3 : 1;
+        ot_float(&t, "epsilon", 0);
+        if (form == 3) ot_int(&t, "training_mode", 1);
+        ot_in(&t, TSR_F32, OT_S(2, 1, 2), OT_V(1, 3, 1, 3));
+        for (int i = 0; i < 4; i++) ot_in(&t, TSR_F32, OT_S(1), OT_V(i == 0 ? 2 : i == 1 ? 1 : i == 2 ? 1 : 4));
+        ot_run(&t);
+        if (form % 3 == 0) ot_expect(&t, 0, OT_S(2, 1, 2), OT_V(-1, 3, -1, 3), 1e-6);
+        else ot_expect(&t, 0, OT_S(2, 1, 2), OT_V(1, 3, 1, 3), 1e-6);
+        ot_free(&t);
+    }
+}
+END_TEST
+
 START_TEST(lrn_and_lp_gradients)
 {
     for (int size = 1; size <= 4; size++) {
@@ -211,6 +230,7 @@ int main(void)
     tcase_add_test(c, instance_and_group_gradients);
     tcase_add_test(c, batch_gradients);
     tcase_add_test(c, batch_running);
+    tcase_add_test(c, batch_of_the_file);
     tcase_add_test(c, lrn_and_lp_gradients);
     tcase_add_test(c, mean_variance);
     tcase_add_test(c, bad);

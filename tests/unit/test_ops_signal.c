@@ -286,6 +286,12 @@ START_TEST(draws)
         if (k == 0) first = m;
         ck_assert(m == first);
     }
+    for (int k = 0; k < 2; k++) { /* what lies before them learns nothing, and may learn from elsewhere */
+        ot_init(&t, k ? "RandomNormalLike" : "RandomUniformLike", 1);
+        ot_in_random(&t, TSR_F32, OT_S(3, 4), -1, 1);
+        ot_gradcheck(&t);
+        ot_free(&t);
+    }
     ot_init(&t, "RandomUniform", 1);
     ot_int(&t, "dtype", TSR_I32), ot_ints(&t, "shape", 1, 4);
     ot_fails(&t, TSR_E_UNSUPPORTED, "int32");

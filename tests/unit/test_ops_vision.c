@@ -35,6 +35,18 @@ START_TEST(grid_sample)
     ot_run(&t);
     ot_expect(&t, 0, OT_S(1, 1, 1, 3), OT_V(2.5, 2, 0), 1e-6);
     ot_free(&t);
+    for (int p = 0; p < 3; p++) { /* near the border: what PyTorch's grid_sample gives */
+        static const double want[][2] = {{-0.04087976738810539, -0.6922151446342468},
+                                         {-0.45037364959716797, 10.234375953674316},
+                                         {-0.7499988675117493, 10.159126281738281}};
+        ot_init(&t, "GridSample", 16);
+        ot_string(&t, "mode", "bicubic"), ot_string(&t, "padding_mode", padding[p]);
+        ot_in(&t, TSR_F32, OT_S(1, 1, 3, 4), OT_V(0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11));
+        ot_in(&t, TSR_F32, OT_S(1, 1, 2, 2), OT_V(-1.2, -0.9, 1.3, 0.5));
+        ot_run(&t);
+        ot_expect(&t, 0, OT_S(1, 1, 1, 2), want[p], 1e-5);
+        ot_free(&t);
+    }
     ot_init(&t, "GridSample", 20);
     x(OT_S(1, 1, 2, 2)), x(OT_S(1, 1, 2, 3));
     ot_fails(&t, TSR_E_MISMATCH, "grid");

@@ -406,6 +406,42 @@ START_TEST(short_of_memory)
 }
 END_TEST
 
+/* What counts as a row of class scores when outputs are compared. */
+START_TEST(rows_of_outputs)
+{
+    static const struct {
+        int64_t shape[4];
+        int rank, axis; /* of a softmax; 9: none */
+        int64_t columns;
+    } c[] = {{{0, 24}, 2, 9, 24}, {{0, 4, 6}, 3, 9, 6}, {{0, 2, 3, 4}, 4, 9, 1}, {{0, 4, 6}, 3, 1, 1},
+             {{0, 4, 6}, 3, 2, 6}, {{0, 2, 3, 4}, 4, -1, 4}, {{0, 2, 3, 4}, 4, 1, 1}};
+    for (size_t k = 0; k < sizeof c / sizeof *c; k++) {
+        struct tsr_graph *g;
+        struct tsr_tensor t;
+        struct tsr_quant_samples s = {.rows = 5, .n_inputs = 1};
+        struct tsr_quant_outputs out;
+        OK(tsr_graph_new(&g, &err));
+        OK(tsr_graph_opset(g, "", 13, &err));
+        OK(tsr_graph_add_input(g, "x", TSR_F32, 2, (const int64_t[]){-1, 24}, NULL, &err));
+        OK(tsr_tensor_zeros(&t, TSR_I64, 1, (const int64_t[]){c[k].rank}, &err));
+        memcpy(t.data, c[k].shape, (size_t)c[k].rank * sizeof(int64_t));
+        OK(tsr_graph_add_init(g, "shape", &t, &err));
+        OK(tsr_graph_add_node(g, "Reshape", "", NULL, 2, (const char *const[]){"x", "shape"}, 1, (const char *const[]){"z"}, &err));
+        OK(tsr_graph_add_node(g, c[k].axis == 9 ? "Neg" : "Softmax", "", NULL, 1, (const char *const[]){"z"}, 1, (const char *const[]){"y"}, &err));
+        if (c[k].axis != 9) OK(tsr_graph_attr_int(g, "axis", c[k].axis, &err));
+        OK(tsr_graph_add_output(g, "y", TSR_F32, -1, NULL, NULL, &err));
+        OK(tsr_graph_finish(g, &err));
+        white_samples(g, 5, &s.x[0]);
+        OK(tsr_quant_run(g, &s, 0, 5, NULL, &out, &err));
+        ck_assert_msg(out.columns == c[k].columns, "case %zu: %lld columns", k, (long long)out.columns);
+        ck_assert_int_eq(out.rows, 5 * 24 / c[k].columns);
+        tsr_free(out.z);
+        tsr_tensor_release(&s.x[0]);
+        tsr_graph_free(g);
+    }
+}
+END_TEST
+
 int main(void)
 {
     Suite *s = suite_create("quant/refine");
@@ -420,6 +456,7 @@ int main(void)
     tcase_add_test(c, what_is_between_goes_along);
     tcase_add_test(c, fake_is_real);
     tcase_add_test(c, short_of_memory);
+    tcase_add_test(c, rows_of_outputs);
     suite_add_tcase(s, c);
     return run_suite(s);
 }

@@ -100,6 +100,47 @@ START_TEST(values_are_learnt)
 }
 END_TEST
 
+/* Each output is the answer for a position, where the head gives one number. */
+START_TEST(answers_of_many_positions_are_learnt)
+{
+    struct tsr_graph *g;
+    struct tsr_tensor w;
+    struct tsr_rng r;
+    struct tsr_teach_options o = options();
+    struct tsr_teach_report report;
+    struct tsr_error err;
+    const int64_t dim[2][2] = {{D, 4 * C}, {4, 1}}, shape[3] = {0, C, 4};
+#define NODE(op, n, in, out) \
+    ck_assert_int_eq(tsr_graph_add_node(g, op, "", NULL, n, (const char *const[]){in[0], in[1]}, 1, (const char *const[]){out}, NULL), TSR_OK)
+    ck_assert_int_eq(tsr_graph_new(&g, NULL), TSR_OK);
+    ck_assert_int_eq(tsr_graph_opset(g, "", 13, NULL), TSR_OK);
+    ck_assert_int_eq(tsr_graph_add_input(g, "x", TSR_F32, 2, (const int64_t[]){-1, D}, NULL, NULL), TSR_OK);
+    tsr_rng_init(&r, 6, 0);
+    for (int k = 0; k < 2; k++) {
+        ck_assert_int_eq(tsr_tensor_zeros(&w, TSR_F32, 2, dim[k], NULL), TSR_OK);
+        for (int64_t i = 0; i < tsr_tensor_count(&w); i++) ((float *)w.data)[i] = 0.5f * tsr_rng_normal(&r);
+        ck_assert_int_eq(tsr_graph_add_init(g, k ? "head" : "body", &w, NULL), TSR_OK);
+    }
+    ck_assert_int_eq(tsr_tensor_zeros(&w, TSR_I64, 1, (const int64_t[]){3}, NULL), TSR_OK);
+    memcpy(w.data, shape, sizeof shape);
+    ck_assert_int_eq(tsr_graph_add_init(g, "shape", &w, NULL), TSR_OK);
+    NODE("MatMul", 2, ((const char *[]){"x", "body"}), "a");
+    NODE("Reshape", 2, ((const char *[]){"a", "shape"}), "b");
+    NODE("MatMul", 2, ((const char *[]){"b", "head"}), "y");
+#undef NODE
+    ck_assert_int_eq(tsr_graph_add_output(g, "y", TSR_F32, -1, NULL, NULL, NULL), TSR_OK);
+    ck_assert_int_eq(tsr_graph_finish(g, NULL), TSR_OK);
+    o.refit_head = true;
+    ck_assert_int_eq(tsr_teach(g, &tokens, &refs, key, &o, &report, &err), TSR_E_MISMATCH); /* of one class each */
+    ck_assert(strstr(err.message, "3 outputs a sample, the receiver's head gives 1") != NULL);
+    tokens.kind = TSR_KIND_REGRESSION;
+    ck_assert_int_eq(teach(g, &o, &report), TSR_OK);
+    ck_assert_msg(report.after < report.before / 30, "held-out loss %g, before %g", report.after, report.before);
+    ck_assert(!report.head_refitted);
+    tsr_graph_free(g);
+}
+END_TEST
+
 START_TEST(hub_tokens_are_learnt)
 {
     struct tsr_graph *g = receiver("mlp input=6 classes=7 width=32 depth=1"); /* any number of classes */
@@ -256,6 +297,7 @@ int main(void)
     tcase_add_checked_fixture(t, setup, NULL);
     tcase_add_test(t, outputs_are_learnt);
     tcase_add_test(t, values_are_learnt);
+    tcase_add_test(t, answers_of_many_positions_are_learnt);
     tcase_add_test(t, hub_tokens_are_learnt);
     tcase_add_test(t, the_closed_form_head_is_kept_where_it_helps);
     tcase_add_test(t, what_the_receiver_knew_is_retained);
