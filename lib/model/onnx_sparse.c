@@ -7,7 +7,7 @@
 /* A few bytes can claim any shape. All of a model's sparse tensors together may take MAX_DENSE bytes, and
  * MAX_CLAIMED of them beyond a thousandfold of the values that are there. */
 #define MAX_DENSE ((size_t)1 << 30)
-#define MAX_CLAIMED ((size_t)64 << 20)
+#define MAX_CLAIMED ((size_t)16 << 20)
 #define FOLD 1000
 
 /* Counts what a tensor takes when made dense, of which the file holds `there` bytes. */

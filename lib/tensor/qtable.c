@@ -12,10 +12,10 @@ static void look_plain(int64_t n, const uint8_t *table, const uint8_t *x, uint8_
 #if defined(__x86_64__)
 #include <immintrin.h>
 
-#define TARGET_VBMI __attribute__((target("avx512f,avx512bw,avx512vbmi")))
+#define TARGET_AVX512 __attribute__((target("avx512f,avx512bw,avx512vbmi")))
 #define TARGET_AVX2 __attribute__((target("avx2")))
 
-TARGET_VBMI static void look_vbmi(int64_t n, const uint8_t *table, const uint8_t *x, uint8_t *y)
+TARGET_AVX512 static void look_avx512(int64_t n, const uint8_t *table, const uint8_t *x, uint8_t *y)
 {
     const __m512i a = _mm512_loadu_si512(table), b = _mm512_loadu_si512(table + 64);
     const __m512i c = _mm512_loadu_si512(table + 128), d = _mm512_loadu_si512(table + 192);
@@ -52,7 +52,7 @@ static int supported(void)
 
 static void look(int level, int64_t n, const uint8_t *table, const uint8_t *x, uint8_t *y)
 {
-    (level == 2 ? look_vbmi : level == 1 ? look_avx2 : look_plain)(n, table, x, y);
+    (level == 2 ? look_avx512 : level == 1 ? look_avx2 : look_plain)(n, table, x, y);
 }
 #elif defined(__aarch64__)
 #include <arm_neon.h>
