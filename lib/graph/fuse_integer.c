@@ -15,11 +15,6 @@ bool tsr_fuse_named(const struct tsr_node *node, const char *op_type)
     return known && strcmp(node->op_type, op_type) == 0;
 }
 
-static const struct tsr_node *maker(const struct tsr_fuse *f, int32_t v)
-{
-    return v >= 0 && f->g->value[v].producer >= 0 ? &f->g->node[f->g->value[v].producer] : NULL;
-}
-
 static const struct tsr_tensor *constant(const struct tsr_fuse *f, const struct tsr_node *node, int k)
 {
     return k < node->n_in ? tsr_fuse_constant(f, node->in[k]) : NULL;
@@ -35,7 +30,7 @@ static bool single(const struct tsr_tensor *scale, const struct tsr_tensor *zero
 
 bool tsr_fuse_dequantised(const struct tsr_fuse *f, int32_t v, struct tsr_fuse_grid *d)
 {
-    const struct tsr_node *node = maker(f, v);
+    const struct tsr_node *node = tsr_graph_producer(f->g, v);
     if (node == NULL || !tsr_fuse_named(node, "DequantizeLinear") || tsr_node_int(node, "block_size", 0) != 0) return false;
     const struct tsr_tensor *scale = constant(f, node, 1), *zero = constant(f, node, 2);
     if (!single(scale, zero)) return false;
@@ -52,7 +47,7 @@ bool tsr_fuse_same_grid(const struct tsr_fuse_grid *a, const struct tsr_fuse_gri
 /* Weights of 8 bits with a scale for all or one for each of `axis`. */
 static bool dequantised_weights(const struct tsr_fuse *f, int32_t v, int axis, struct tsr_fuse_grid *d)
 {
-    const struct tsr_node *node = maker(f, v);
+    const struct tsr_node *node = tsr_graph_producer(f->g, v);
     if (node == NULL || !tsr_fuse_named(node, "DequantizeLinear") || tsr_node_int(node, "block_size", 0) != 0) return false;
     const struct tsr_tensor *q = constant(f, node, 0), *scale = constant(f, node, 1), *zero = constant(f, node, 2);
     if (q == NULL || scale == NULL || !is_q8(q) || scale->dtype != TSR_F32 || q->shape.rank <= axis) return false;
@@ -69,7 +64,7 @@ static bool dequantised_weights(const struct tsr_fuse *f, int32_t v, int axis, s
 static bool dequantised_bias(const struct tsr_fuse *f, int32_t v, const struct tsr_fuse_grid *x, const struct tsr_fuse_grid *w, int64_t n,
                              int32_t *q)
 {
-    const struct tsr_node *node = maker(f, v);
+    const struct tsr_node *node = tsr_graph_producer(f->g, v);
     if (node == NULL || !tsr_fuse_named(node, "DequantizeLinear")) return false;
     const struct tsr_tensor *b = constant(f, node, 0), *scale = constant(f, node, 1), *zero = constant(f, node, 2);
     const struct tsr_tensor *sw = tsr_fuse_constant(f, w->scale);
