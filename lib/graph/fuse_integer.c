@@ -28,10 +28,16 @@ static bool single(const struct tsr_tensor *scale, const struct tsr_tensor *zero
            tsr_tensor_count(zero) == 1 && *(const float *)scale->data > 0;
 }
 
+/* Whole rows or tensors, to floats of the scale's type. */
+static bool dequantises(const struct tsr_node *node)
+{
+    return tsr_fuse_named(node, "DequantizeLinear") && tsr_node_int(node, "block_size", 0) == 0 && tsr_node_int(node, "output_dtype", 0) == 0;
+}
+
 bool tsr_fuse_dequantised(const struct tsr_fuse *f, int32_t v, struct tsr_fuse_grid *d)
 {
     const struct tsr_node *node = tsr_graph_producer(f->g, v);
-    if (node == NULL || !tsr_fuse_named(node, "DequantizeLinear") || tsr_node_int(node, "block_size", 0) != 0) return false;
+    if (node == NULL || !dequantises(node)) return false;
     const struct tsr_tensor *scale = constant(f, node, 1), *zero = constant(f, node, 2);
     if (!single(scale, zero)) return false;
     *d = (struct tsr_fuse_grid){node->in[0], node->in[1], node->in[2], zero->dtype, *(const float *)scale->data,
@@ -48,7 +54,7 @@ bool tsr_fuse_same_grid(const struct tsr_fuse_grid *a, const struct tsr_fuse_gri
 static bool dequantised_weights(const struct tsr_fuse *f, int32_t v, int axis, struct tsr_fuse_grid *d)
 {
     const struct tsr_node *node = tsr_graph_producer(f->g, v);
-    if (node == NULL || !tsr_fuse_named(node, "DequantizeLinear") || tsr_node_int(node, "block_size", 0) != 0) return false;
+    if (node == NULL || !dequantises(node)) return false;
     const struct tsr_tensor *q = constant(f, node, 0), *scale = constant(f, node, 1), *zero = constant(f, node, 2);
     if (q == NULL || scale == NULL || !is_q8(q) || scale->dtype != TSR_F32 || q->shape.rank <= axis) return false;
     const int64_t n = tsr_tensor_count(scale);
@@ -123,7 +129,7 @@ bool tsr_fuse_quantised(const struct tsr_fuse *f, int32_t v, bool activation, st
         node = only_reader(f, v);
         if (node == NULL || node->in[0] != v) return false;
     }
-    if (!tsr_fuse_named(node, "QuantizeLinear") || tsr_node_int(node, "block_size", 0) != 0) return false;
+    if (!tsr_fuse_named(node, "QuantizeLinear") || tsr_node_int(node, "block_size", 0) != 0 || tsr_node_int(node, "precision", 0) != 0) return false;
     const struct tsr_tensor *scale = constant(f, node, 1), *zero = constant(f, node, 2);
     if (!single(scale, zero)) return false;
     t->node = node;

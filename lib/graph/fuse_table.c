@@ -122,13 +122,6 @@ static enum tsr_status run(const struct tsr_fuse *f, const struct tsr_graph *g, 
     return status;
 }
 
-/* All is float32, and quotients are not rounded to anything else. */
-static bool plain(const struct tsr_node *begin, const struct tsr_node *end)
-{
-    const int64_t to = tsr_node_int(begin, "output_dtype", 0), precision = tsr_node_int(end, "precision", 0);
-    return (to == 0 || to == 1) && (precision == 0 || precision == 1); /* 1: ONNX's FLOAT */
-}
-
 /* Anchored at QuantizeLinear. */
 enum tsr_status tsr_fuse_table(struct tsr_fuse *f, const struct tsr_node *node, bool *done)
 {
@@ -142,7 +135,6 @@ enum tsr_status tsr_fuse_table(struct tsr_fuse *f, const struct tsr_node *node, 
     const int32_t end = node->in[0];
     if (!follow(f, end, &c, 0) || c.begin < 0 || c.n == 0 || !closed(f, &c, end)) return TSR_OK;
     if (!tsr_fuse_quantised(f, end, false, &t) || t.node != node) return TSR_OK;
-    if (!plain(&f->g->node[f->g->value[c.begin].producer], node)) return TSR_OK;
     TSR_TRY(build(f, &c, end, &g));
     enum tsr_status status = run(f, g, &c.from, y, &fits);
     tsr_graph_free(g);

@@ -284,11 +284,13 @@ bool tsr_quant_reads(const struct tsr_quant_plan *plan, size_t i, int k)
     return l->role != TSR_ROLE_PASS || k == 0;
 }
 
-/* A recurrent operator whose inputs come in 8 bits: our kernels multiply them with its weights in integers. */
+/* A recurrent operator whose inputs our kernels multiply with its weights in integers, where they come in 8 bits. */
 static bool takes_integers(const struct tsr_quant_plan *plan, const struct tsr_node *node)
 {
+    const struct tsr_tensor *w = weight_of(plan->g, node->in[1]);
     if (plan->grid != TSR_GRID_INT8 || plan->target != TSR_TARGET_ORT || tsr_node_is(node, "ConvTranspose")) return false;
-    return !is_constant(plan->g, node->in[0]);
+    if (is_constant(plan->g, node->in[0]) || tsr_node_int(node, "layout", 0) != 0 || (node->n_in > 4 && node->in[4] >= 0)) return false;
+    return w != NULL && w->shape.rank == 3 && w->shape.dim[2] % 4 == 0;
 }
 
 static void mark_products(struct tsr_quant_plan *plan)
@@ -308,34 +310,56 @@ static void mark_products(struct tsr_quant_plan *plan)
 
 /* ---- functions of single integers ------------------------------------------------------------ */
 
-/* From what value alone, and over more than a clamp, v is computed element by element. */
+enum { LONGEST = 24 };
+
+/* The element-wise nodes that v is computed by, and from what value alone. */
 struct source {
     int32_t v;
-    int steps;
-    bool curved; /* some step is no Relu or Clip */
+    size_t node[LONGEST];
+    int n;
+    bool curved; /* some node is no Relu or Clip */
 };
 
-/* Follows v back; false where it has several sources, or something inside is read elsewhere. */
-static bool find_source(const struct tsr_quant_plan *plan, int32_t v, bool last, struct source *s)
+/* An element-wise node over values of one shape: what is constant is a single number. */
+static bool is_step(const struct tsr_quant_plan *plan, const struct tsr_node *node)
 {
-    enum { LONGEST = 24 };
+    if (!tsr_node_elementwise(node)) return false;
+    for (int k = 0; k < node->n_in; k++)
+        if (is_constant(plan->g, node->in[k]) && tsr_tensor_count(&plan->g->value[node->in[k]].init) != 1) return false;
+    return true;
+}
+
+/* Follows v back; false where it has several sources. */
+static bool find_source(const struct tsr_quant_plan *plan, int32_t v, struct source *s)
+{
     const struct tsr_graph *g = plan->g;
     const int32_t p = v >= 0 ? g->value[v].producer : -1;
-    if (v < 0 || ++s->steps > LONGEST) return false;
-    if (is_constant(g, v)) return true;
-    bool step = p >= 0 && tsr_node_elementwise(&g->node[p]) && (last || !g->value[v].is_output);
-    for (int k = 0; step && k < g->node[p].n_in; k++) {
-        const int32_t in = g->node[p].in[k];
-        step = in < 0 || !is_constant(g, in) || tsr_tensor_count(&g->value[in].init) == 1;
-    }
-    if (!step) {
-        if (s->v >= 0 && s->v != v) return false;
+    if (v < 0 || is_constant(g, v)) return v >= 0;
+    if (p < 0 || !is_step(plan, &g->node[p])) {
+        const bool same = s->v < 0 || s->v == v;
         s->v = v;
-        return true;
+        return same;
     }
+    for (int i = 0; i < s->n; i++)
+        if (s->node[i] == (size_t)p) return true;
+    if (s->n == LONGEST) return false;
+    s->node[s->n++] = (size_t)p;
     if (!is_clamp(plan, &g->node[p])) s->curved = true;
     for (int k = 0; k < g->node[p].n_in; k++)
-        if (g->node[p].in[k] >= 0 && !find_source(plan, g->node[p].in[k], false, s)) return false;
+        if (g->node[p].in[k] >= 0 && !find_source(plan, g->node[p].in[k], s)) return false;
+    return true;
+}
+
+/* Nobody else reads what leads from the source to `end`. */
+static bool is_closed(const struct tsr_quant_plan *plan, const struct source *s, int32_t end)
+{
+    for (int i = 0; i < s->n; i++) {
+        const int32_t v = plan->g->node[s->node[i]].out[0];
+        int reads = 0;
+        for (int k = 0; k < s->n; k++)
+            for (int j = 0; j < plan->g->node[s->node[k]].n_in; j++) reads += plan->g->node[s->node[k]].in[j] == v;
+        if (v != end && (plan->g->value[v].is_output || plan->reads[v] != reads)) return false;
+    }
     return true;
 }
 
@@ -344,7 +368,7 @@ static bool find_source(const struct tsr_quant_plan *plan, int32_t v, bool last,
 static void mark_source(struct tsr_quant_plan *plan, int32_t v)
 {
     struct source s = {.v = -1};
-    if (!find_source(plan, v, true, &s) || s.v < 0 || s.v == v || !s.curved) return;
+    if (!find_source(plan, v, &s) || s.v < 0 || s.v == v || !s.curved || !is_closed(plan, &s, v)) return;
     int32_t p = plan->g->value[s.v].producer;
     if (p < 0) return;
     if (tsr_node_is(&plan->g->node[p], "Add") && plan->layer[p].bias >= 0) p = plan->g->value[plan->g->node[p].in[1 - plan->layer[p].bias]].producer;

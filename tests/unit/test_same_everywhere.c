@@ -3,6 +3,7 @@
 #include "iotest.h"
 
 #include "tensor/gemm.h"
+#include "tensor/vmath.h"
 
 #include <string.h>
 
@@ -199,8 +200,52 @@ START_TEST(products)
 }
 END_TEST
 
+/* What quantised models look up, and rows that are normalised. */
+START_TEST(tables)
+{
+    static const struct pin pins[] = {{"table", "3ec79b551927657d66a8ce53035043eb809b314c89cc3516254fc604e745e06b"}, {"normalised", "7ef10f8772ff64e1fffc35df861282c35b0e4bd4f33209ead105bd19a92b395f"}};
+    static const char *const functions[] = {"Erf", "Exp", "Gelu", "Sigmoid", "Softplus", "Tanh"};
+    const int64_t dim = 256;
+    uint8_t bytes[256], all[sizeof functions / sizeof *functions][256];
+    for (int i = 0; i < 256; i++) bytes[i] = (uint8_t)i;
+    for (size_t k = 0; k < sizeof functions / sizeof *functions; k++) {
+        struct tsr_graph *g, *fused;
+        struct tsr_session *s;
+        struct tsr_tensor t, x = {.dtype = TSR_U8, .shape = {1, {256}}, .data = bytes}, y;
+        OK(tsr_graph_new(&g, &err));
+        OK(tsr_graph_opset(g, "", 20, &err));
+        OK(tsr_graph_add_input(g, "x", TSR_U8, 1, &dim, NULL, &err));
+        OK(tsr_tensor_zeros(&t, TSR_F32, 0, NULL, &err));
+        *(float *)t.data = 0.0173f;
+        OK(tsr_graph_add_init(g, "s", &t, &err));
+        OK(tsr_tensor_zeros(&t, TSR_U8, 0, NULL, &err));
+        *(uint8_t *)t.data = 101;
+        OK(tsr_graph_add_init(g, "z", &t, &err));
+        OK(tsr_graph_add_node(g, "DequantizeLinear", "", NULL, 3, (const char *[]){"x", "s", "z"}, 1, (const char *[]){"a"}, &err));
+        OK(tsr_graph_add_node(g, functions[k], "", NULL, 1, (const char *[]){"a"}, 1, (const char *[]){"b"}, &err));
+        OK(tsr_graph_add_node(g, "QuantizeLinear", "", NULL, 3, (const char *[]){"b", "s", "z"}, 1, (const char *[]){"y"}, &err));
+        OK(tsr_graph_add_output(g, "y", TSR_U8, 1, &dim, NULL, &err));
+        OK(tsr_graph_finish(g, &err));
+        OK(tsr_graph_fuse(g, NULL, 0, 0, &fused, &err));
+        OK(tsr_session_new(fused, NULL, &s, &err));
+        OK(tsr_session_call(s, &x, 1, fused->output, 1, &y, &err));
+        memcpy(all[k], y.data, 256);
+        tsr_tensor_release(&y);
+        tsr_session_free(s);
+        tsr_graph_free(fused);
+        tsr_graph_free(g);
+    }
+    compare(&pins[0], all, sizeof all);
+    float *x = numbers(8);
+    const struct tsr_vnorm v = {.x = x, .scale = x + 100, .bias = x + 200, .y = x, .epsilon = 1e-5f, .centre = true};
+    tsr_vnormalise(1, 100, &v); /* its parameters stand behind it */
+    compare(&pins[1], x, 100 * sizeof *x);
+    tsr_free(x);
+}
+END_TEST
+
 int main(void)
 {
-    const TTest *const tests[] = {random_numbers, keys, matrices, conversions, sums, models, products};
+    const TTest *const tests[] = {random_numbers, keys, matrices, conversions, sums, models, products, tables};
     return run_tests("same everywhere", tests, sizeof tests / sizeof *tests);
 }
