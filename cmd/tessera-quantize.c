@@ -146,6 +146,8 @@ static enum tsr_status tell_model(struct tsr_cli *cli, const struct tsr_quantise
     struct tsr_json *line;
     if (r->quantised + r->left > 0)
         tsr_cli_note(cli, "%d nodes on the grid, %d left in float, %lld samples", r->quantised, r->left, (long long)r->samples);
+    if (r->quantised == 0 && r->left > 0)
+        tsr_cli_warn(cli, "nothing of the model is on the grid %s; it is written in float", tsr_grid_names[set.to]);
     if (isfinite(r->kl))
         tsr_cli_note(cli, "divergence of the outputs %.3g nats, %.3g before it was refined%s%s%s", r->kl, r->kl_nearest,
                      r->pairs > 0 ? "; channels equalised" : "", r->rounded ? "; rounding learned" : "", r->shifted ? "; biases corrected" : "");

@@ -25,9 +25,9 @@ static bool named(const char *const *list, size_t n, const char *op_type)
 static int64_t listed(const struct ranks *r, const char *attr, int k)
 {
     size_t n;
-    if (tsr_node_ints(r->node, attr, &n) != NULL) return (int64_t)n;
+    if (tsr_node_ints(r->node, attr, &n) != NULL) return n <= TSR_MAX_RANK ? (int64_t)n : -1;
     const struct tsr_tensor *t = k < r->node->n_in ? tsr_graph_constant(r->g, r->node->in[k]) : NULL;
-    return t != NULL ? tsr_tensor_count(t) : -1;
+    return t != NULL && tsr_tensor_count(t) <= TSR_MAX_RANK ? tsr_tensor_count(t) : -1;
 }
 
 /* A list of sizes that is computed: pieces joined by Concat, as exporters write them. */
@@ -42,9 +42,10 @@ static int64_t joined(const struct ranks *r, int k)
         const struct tsr_tensor *t = tsr_graph_constant(r->g, node->in[i]);
         const int32_t p = node->in[i] >= 0 ? r->g->value[node->in[i]].producer : -1;
         const struct tsr_node *piece = p >= 0 ? &r->g->node[p] : NULL;
-        if (t != NULL) n += tsr_tensor_count(t);
+        if (t != NULL && tsr_tensor_count(t) <= TSR_MAX_RANK) n += tsr_tensor_count(t);
         else if (piece != NULL && tsr_node_is(piece, "Unsqueeze") && piece->in[0] >= 0 && r->of[piece->in[0]] == 0) n++;
         else return -1;
+        if (n > TSR_MAX_RANK) return -1;
     }
     return n;
 }

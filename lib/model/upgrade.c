@@ -174,6 +174,7 @@ static enum tsr_status by_rows(struct upgrade *u, int64_t axis)
 static enum tsr_status softmax(struct upgrade *u)
 {
     int64_t axis = tsr_node_int(u->node, "axis", 1);
+    if (u->node->in[0] < 0 || u->node->out[0] < 0) return cannot(u, "it lacks its input or its output");
     const int rank = u->rank[u->node->in[0]];
     if (axis != -1 && (rank < 0 || axis != rank - 1)) TSR_TRY(by_rows(u, axis));
     drop_attribute(u->node, "axis");

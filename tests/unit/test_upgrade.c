@@ -102,6 +102,22 @@ START_TEST(softmax)
 }
 END_TEST
 
+/* An operator that reads nothing: an empty name is allowed in files. */
+START_TEST(softmax_of_nothing)
+{
+    struct tsr_graph *g;
+    OK(tsr_graph_new(&g, &err));
+    OK(tsr_graph_opset(g, "", 11, &err));
+    OK(tsr_graph_add_input(g, "x", TSR_F32, 2, (const int64_t[]){-1, 2}, NULL, &err));
+    NODE("Softmax", 1, "", "y");
+    OK(tsr_graph_add_output(g, "y", TSR_F32, -1, NULL, NULL, &err));
+    OK(tsr_graph_finish(g, &err));
+    ck_assert_int_eq(tsr_graph_upgrade(g, 13, &err), TSR_E_UNSUPPORTED);
+    ck_assert(strstr(err.message, "lacks its input") != NULL);
+    tsr_graph_free(g);
+}
+END_TEST
+
 /* Upsample of opset 7 and 9 and Resize of opset 10. */
 START_TEST(resize)
 {
@@ -175,6 +191,6 @@ END_TEST
 
 int main(void)
 {
-    const TTest *const tests[] = {upgrade, softmax, resize, grid_sample, bodies};
+    const TTest *const tests[] = {upgrade, softmax, softmax_of_nothing, resize, grid_sample, bodies};
     return run_tests("model/upgrade", tests, sizeof tests / sizeof *tests);
 }

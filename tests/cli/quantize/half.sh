@@ -16,6 +16,10 @@ test ! -s err || not_ok "bf16 takes them"
 # what is wrong with the model
 expect 0 tessera-quantize -m "$TESSERA_ROOT/testdata/onnx/good-warned-training.onnx" --to f16 -o q.onnx
 says err "was exported for training"
+# half precision cannot go to integers
+expect 0 tessera-quantize -m without.onnx --to int8 -r x.npy -o q.onnx
+says err "its weights are not a float32 matrix"
+says err "nothing of the model is on the grid int8"
 # apart
 expect 0 tessera-quantize -m m.onnx --to f32 --external -o apart.onnx
 test -e apart.onnx.data || not_ok "no apart.onnx.data"
