@@ -1,11 +1,8 @@
-#include "transfer/transmit.h"
+#include "transfer/transmit_impl.h"
 
 #include "base/mem.h"
-#include "graph/batch.h"
 #include "graph/fuse.h"
 #include "graph/head.h"
-#include "graph/session.h"
-#include "hub/activations.h"
 #include "hub/fingerprint.h"
 #include "model/onnx.h"
 #include "stream/head.h"
@@ -14,45 +11,12 @@
 #include "stream/rows.h"
 #include "tensor/blas.h"
 #include "train/loss.h"
-#include "transfer/probabilities.h"
 
 #include <math.h>
 #include <string.h>
 
 #define GROUP_ROWS 16384 /* rows of views in one record, */
 #define GROUP_BYTES ((int64_t)64 << 20) /* unless they would take more than this as float32 */
-
-struct layer {
-    const char *name;
-    int32_t id;                /* of the graph's value; -1: foreign */
-    struct tsr_samples *file;  /* foreign answers */
-    int64_t width;             /* of a row; 0 until the first forward pass */
-    struct tsr_shape shape;    /* of one sample, where rows are raw */
-    struct tsr_shape alone;    /* of the value for one sample; rank -1: not known */
-    struct tsr_activation_axes axes;
-    float *row;                /* GROUP_ROWS or a block of them */
-    size_t room;
-};
-
-struct tsr_transmitter {
-    const struct tsr_graph *g; /* NULL: foreign */
-    struct tsr_graph *fused;   /* what runs */
-    struct tsr_transmit_options opt;
-    struct tsr_stream_writer *w;
-    struct tsr_session *session;
-    struct layer layer[TSR_MAX_LAYERS], out; /* out: the model's outputs */
-    size_t n_layers;
-    enum tsr_row_kind kind;
-    bool headless;             /* a layer was left out */
-    bool make, check;          /* the outputs: logits to be made probabilities, or to be seen whether they are */
-    int32_t want[TSR_MAX_LAYERS + 1];
-    size_t n_want;
-    struct tsr_views views;
-    bool began;
-    int64_t batch;             /* samples that run at once; 0: not chosen yet */
-    int64_t block, first, rows_done;
-    struct tsr_key *key;
-};
 
 /* Outputs are taken before a final softmax, probabilities behind it. What has no softmax behind its linear layer gets
  * one here; of anything else that is called probabilities, it is seen whether it is. */
@@ -89,7 +53,7 @@ static enum tsr_status find_values(struct tsr_transmitter *t, struct tsr_error *
         if (id < 0)
             return tsr_fail(err, TSR_E_NOT_FOUND,
                             "the model has no tensor '%s'; tessera-inspect lists the names it has", name);
-        t->layer[t->n_layers++] = (struct layer){.id = id, .alone.rank = -1, .name = t->g->value[id].name};
+        t->layer[t->n_layers++] = (struct tsr_transmit_layer){.id = id, .alone.rank = -1, .name = t->g->value[id].name};
         t->want[t->n_want++] = id;
     }
     if (t->n_want == 0) return tsr_fail(err, TSR_E_USAGE, "neither outputs nor a layer was asked for");
@@ -100,10 +64,10 @@ static enum tsr_status foreign_values(struct tsr_transmitter *t, struct tsr_erro
 {
     const struct tsr_transmit_options *o = &t->opt;
     t->kind = o->foreign_outputs == NULL ? TSR_KIND_NONE : o->kind == TSR_KIND_NONE ? TSR_KIND_LOGITS : o->kind;
-    t->out = (struct layer){.id = -1, .file = o->foreign_outputs, .name = "outputs"};
+    t->out = (struct tsr_transmit_layer){.id = -1, .file = o->foreign_outputs, .name = "outputs"};
     t->check = t->kind == TSR_KIND_PROBABILITIES;
     for (size_t i = 0; i < o->n_layers; i++)
-        t->layer[t->n_layers++] = (struct layer){.id = -1, .name = o->layer[i], .file = o->foreign_layer[i]};
+        t->layer[t->n_layers++] = (struct tsr_transmit_layer){.id = -1, .name = o->layer[i], .file = o->foreign_layer[i]};
     if (t->kind == TSR_KIND_NONE && o->n_layers == 0)
         return tsr_fail(err, TSR_E_USAGE, "neither outputs nor activations were given");
     bool told = t->kind == TSR_KIND_ARGMAX && tsr_shape_count(tsr_samples_shape(o->foreign_outputs)) == 1;
@@ -150,117 +114,6 @@ void tsr_transmitter_free(struct tsr_transmitter *t)
     tsr_session_free(t->session);
     tsr_graph_free(t->fused);
     tsr_free(t);
-}
-
-/* The next m rows of a foreign answer, as float32. */
-static enum tsr_status read_rows(struct layer *l, int64_t m, int64_t at, struct tsr_error *err)
-{
-    enum tsr_dtype from = tsr_samples_dtype(l->file);
-    const struct tsr_shape *shape = tsr_samples_shape(l->file);
-    int64_t width = tsr_shape_count(shape), got = 0;
-    l->width = width;
-    if (shape->rank > 1) l->shape = *shape;
-    TSR_TRY(tsr_grow(&l->row, &l->room, (size_t)((at + m) * width), sizeof *l->row, err));
-    void *raw = tsr_malloc((size_t)m, tsr_samples_row_bytes(l->file));
-    if (raw == NULL) return tsr_nomem(err, (size_t)m * tsr_samples_row_bytes(l->file));
-    enum tsr_status status = tsr_samples_read(l->file, m, raw, &got, err);
-    if (status == TSR_OK && got < m)
-        status = tsr_fail(err, TSR_E_MISMATCH,
-                          "%s has too few rows: one is wanted for every sample and view, in the order of --emit-views",
-                          tsr_samples_name(l->file));
-    if (status == TSR_OK) tsr_convert(TSR_F32, l->row + at * width, from, raw, m * width);
-    tsr_free(raw);
-    return status;
-}
-
-/* Stores the rows of a float32 value at row `at` of the layer's buffer. */
-static enum tsr_status keep_value(struct tsr_transmitter *t, struct layer *l, const struct tsr_tensor *v, bool pooled,
-                                  int64_t m, int64_t at, struct tsr_error *err)
-{
-    int64_t width = m > 0 ? tsr_tensor_count(v) / m : 0;
-    if (pooled || v->shape.rank == 0 || v->shape.dim[0] != m) {
-        TSR_TRY(tsr_activation_axes(t->g, l->id, &v->shape, &l->alone, m, &l->axes, err));
-        width = tsr_activation_width(&v->shape, l->axes);
-    } else {
-        l->shape.rank = v->shape.rank - 1;
-        memcpy(l->shape.dim, v->shape.dim + 1, (size_t)l->shape.rank * sizeof *l->shape.dim);
-    }
-    if (l->width == 0) l->width = width;
-    if (l->width != width || width == 0)
-        return tsr_fail(err, TSR_E_MISMATCH, "'%s' has %lld numbers a sample here and %lld before",
-                        l->name, (long long)width, (long long)l->width);
-    TSR_TRY(tsr_grow(&l->row, &l->room, (size_t)((at + m) * width), sizeof *l->row, err));
-    if (l->shape.rank > 0 || !pooled) memcpy(l->row + at * width, v->data, (size_t)(m * width) * sizeof *l->row);
-    else tsr_activation_pool(v, l->axes, l->row + at * width);
-    return TSR_OK;
-}
-
-/* Stores the batch's rows of one value at row `at` of its buffer. */
-static enum tsr_status keep_rows(struct tsr_transmitter *t, struct layer *l, bool pooled, int64_t m, int64_t at,
-                                 struct tsr_error *err)
-{
-    struct tsr_tensor value, wide = {0};
-    if (l->file != NULL) return read_rows(l, m, at, err);
-    TSR_TRY(tsr_batch_value(t->session, t->g, l->id, m, &value, err));
-    if (value.dtype == TSR_F32) return keep_value(t, l, &value, pooled, m, at, err);
-    if (!tsr_dtype_is_float(value.dtype))
-        return tsr_fail(err, TSR_E_UNSUPPORTED, "'%s' is %s; only floating-point values can be extracted", l->name,
-                        tsr_dtype_name(value.dtype));
-    TSR_TRY(tsr_tensor_cast(&wide, TSR_F32, &value, err));
-    enum tsr_status status = keep_value(t, l, &wide, pooled, m, at, err);
-    tsr_tensor_release(&wide);
-    return status;
-}
-
-static enum tsr_status keep_outputs(struct tsr_transmitter *t, int64_t m, int64_t at, struct tsr_error *err)
-{
-    struct layer *l = &t->out;
-    TSR_TRY(keep_rows(t, l, false, m, at, err));
-    float *row = l->row + at * l->width;
-    if (t->make) tsr_probabilities_make(row, m, l->width);
-    if (!t->check) return TSR_OK;
-    const char *name = l->file != NULL ? tsr_samples_name(l->file) : l->name;
-    return tsr_probabilities_check(row, m, l->width, t->rows_done, name, err);
-}
-
-/* Runs the model on the inputs set and keeps the rows; with_layers false: outputs only. */
-static enum tsr_status run_batch(struct tsr_transmitter *t, int64_t m, int64_t at, bool with_layers,
-                                 struct tsr_error *err)
-{
-    if (t->opt.stop != NULL && t->opt.stop()) return tsr_fail(err, TSR_E_INTERRUPTED, "interrupted");
-    size_t n = with_layers ? t->n_want : t->n_want - t->n_layers;
-    if (t->g != NULL) TSR_TRY(tsr_session_run(t->session, t->want, n, err));
-    if (t->kind != TSR_KIND_NONE) TSR_TRY(keep_outputs(t, m, at, err));
-    for (size_t i = 0; with_layers && i < t->n_layers; i++)
-        TSR_TRY(keep_rows(t, &t->layer[i], !t->opt.raw, m, at, err));
-    t->rows_done += m;
-    if (t->opt.progress != NULL) t->opt.progress(t->opt.progress_arg, t->rows_done);
-    return TSR_OK;
-}
-
-/* Runs one sample to see how many may run at once, and which axis of a value they take. */
-static enum tsr_status choose_batch(struct tsr_transmitter *t, const struct tsr_tensor *x, size_t n_inputs,
-                                    struct tsr_error *err)
-{
-    t->batch = TSR_BATCH_ROWS;
-    if (t->g == NULL) return TSR_OK;
-    TSR_TRY(tsr_batch_choose(t->session, t->g, x, n_inputs, t->want, t->n_want, &t->batch, err));
-    for (size_t i = 0; i < t->n_layers && tsr_batch_fixed(t->g) == 0; i++)
-        t->layer[i].alone = tsr_session_value(t->session, t->layer[i].id)->shape;
-    return TSR_OK;
-}
-
-static enum tsr_status run_refs(struct tsr_transmitter *t, const struct tsr_tensor *x, size_t n_inputs,
-                                struct tsr_error *err)
-{
-    int64_t n = x[0].shape.dim[0];
-    for (int64_t at = 0; at < n; at += t->batch) {
-        int64_t m = n - at < t->batch ? n - at : t->batch;
-        for (size_t k = 0; k < n_inputs && t->g != NULL; k++)
-            TSR_TRY(tsr_batch_input(t->session, t->g, t->g->input[k], &x[k], at, m, err));
-        TSR_TRY(run_batch(t, m, at, true, err));
-    }
-    return TSR_OK;
 }
 
 /* A foreign transmitter may tell the class itself, one number a row. */
@@ -340,7 +193,7 @@ fail:
 }
 
 /* FPRT: two rows, the means and the standard deviations of the layer's features. */
-static enum tsr_status put_fingerprint(struct tsr_transmitter *t, const struct layer *l, int64_t n,
+static enum tsr_status put_fingerprint(struct tsr_transmitter *t, const struct tsr_transmit_layer *l, int64_t n,
                                        struct tsr_error *err)
 {
     struct tsr_fingerprint f;
@@ -394,7 +247,7 @@ static enum tsr_status put_rows(struct tsr_transmitter *t, int64_t n, int64_t vi
         }
     }
     for (size_t i = 0; i < t->n_layers && (view == 0 || t->opt.view_activations); i++) {
-        const struct layer *l = &t->layer[i];
+        const struct tsr_transmit_layer *l = &t->layer[i];
         r.type = TSR_ACTS;
         r.layer = l->name;
         r.rank = l->shape.rank;
@@ -403,30 +256,6 @@ static enum tsr_status put_rows(struct tsr_transmitter *t, int64_t n, int64_t vi
         TSR_TRY(tsr_rows_put(t->w, &r, l->row, err));
     }
     return TSR_OK;
-}
-
-/* Answers for view v0 .. v0 + n_views - 1 of the block's samples, batch by batch. */
-static enum tsr_status run_views(struct tsr_transmitter *t, const struct tsr_tensor *x, uint32_t v0, uint32_t n_views,
-                                 struct tsr_error *err)
-{
-    int64_t m = x->shape.dim[0], total = m * n_views;
-    struct tsr_tensor batch;
-    struct tsr_shape shape = x->shape;
-    size_t each = tsr_tensor_bytes(x) / (size_t)m;
-    const struct tsr_view_block block = tsr_view_block(x, t->key);
-    enum tsr_status status = TSR_OK;
-    for (int64_t at = 0; at < total && status == TSR_OK; at += t->batch) {
-        int64_t n = total - at < t->batch ? total - at : t->batch;
-        shape.dim[0] = n;
-        TSR_TRY(tsr_tensor_new(&batch, x->dtype, &shape, NULL, err));
-        for (int64_t i = 0; i < n; i++)
-            tsr_view_row(&t->views, &block, (uint32_t)((at + i) % m), v0 + (uint32_t)((at + i) / m),
-                         (char *)batch.data + each * (size_t)i);
-        if (t->g != NULL) status = tsr_batch_input(t->session, t->g, t->g->input[0], &batch, 0, n, err);
-        if (status == TSR_OK) status = run_batch(t, n, at, t->opt.view_activations, err);
-        tsr_tensor_release(&batch);
-    }
-    return status;
 }
 
 bool tsr_transmitter_answers_apart(const struct tsr_transmitter *t)
@@ -494,8 +323,8 @@ enum tsr_status tsr_transmitter_block(struct tsr_transmitter *t, const struct ts
     TSR_TRY(check_block(t, x, n_inputs, err));
     int64_t m = x[0].shape.dim[0];
     tsr_sample_keys(x, n_inputs, t->key);
-    if (t->batch == 0) TSR_TRY(choose_batch(t, x, n_inputs, err));
-    TSR_TRY(run_refs(t, x, n_inputs, err));
+    if (t->batch == 0) TSR_TRY(tsr_transmit_choose_batch(t, x, n_inputs, err));
+    TSR_TRY(tsr_transmit_refs(t, x, n_inputs, err));
     if (!t->began) {
         TSR_TRY(settle_kind(t, err));
         TSR_TRY(put_head(t, x, n_inputs, whole, err));
@@ -516,7 +345,7 @@ enum tsr_status tsr_transmitter_block(struct tsr_transmitter *t, const struct ts
     uint32_t group = view_group(t, m);
     for (uint32_t v = 1; answers && v <= t->views.count; v += group) {
         uint32_t n = t->views.count - v + 1 < group ? t->views.count - v + 1 : group;
-        TSR_TRY(run_views(t, x, v, n, err));
+        TSR_TRY(tsr_transmit_views(t, x, v, n, err));
         TSR_TRY(put_rows(t, m, v, n, err));
     }
     t->block++;
@@ -524,25 +353,10 @@ enum tsr_status tsr_transmitter_block(struct tsr_transmitter *t, const struct ts
     return TSR_OK;
 }
 
-/* A foreign answer must have been read to its end. */
-static enum tsr_status check_ended(const struct layer *l, struct tsr_error *err)
-{
-    int64_t got = 0;
-    if (l->file == NULL) return TSR_OK;
-    void *row = tsr_malloc(1, tsr_samples_row_bytes(l->file));
-    if (row == NULL) return tsr_nomem(err, tsr_samples_row_bytes(l->file));
-    enum tsr_status status = tsr_samples_read(l->file, 1, row, &got, err);
-    tsr_free(row);
-    if (status == TSR_OK && got > 0)
-        return tsr_fail(err, TSR_E_MISMATCH, "%s has more rows than there are samples and views that it answers",
-                        tsr_samples_name(l->file));
-    return status;
-}
-
 enum tsr_status tsr_transmitter_finish(struct tsr_transmitter *t, struct tsr_error *err)
 {
     if (!t->began) return tsr_fail(err, TSR_E_MISMATCH, "the reference set is empty");
-    TSR_TRY(check_ended(&t->out, err));
-    for (size_t i = 0; i < t->n_layers; i++) TSR_TRY(check_ended(&t->layer[i], err));
+    TSR_TRY(tsr_transmit_ended(&t->out, err));
+    for (size_t i = 0; i < t->n_layers; i++) TSR_TRY(tsr_transmit_ended(&t->layer[i], err));
     return tsr_writer_finish(t->w, err);
 }
