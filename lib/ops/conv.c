@@ -135,9 +135,11 @@ static enum tsr_status conv_backward(struct tsr_op_ctx *ctx)
     v.dy = ctx->gout[0]->data;
     v.dx = ctx->gin[0].data;
     v.dw = ctx->gin[1].data;
+    const bool biased = ctx->node->n_in > 2 && ctx->want_gin[2];
+    if (biased) v.db = ctx->gin[2].data;
     if (ctx->want_gin[0]) TSR_TRY(input_gradient_any(ctx, &v));
-    if (ctx->want_gin[1]) TSR_TRY(weight_gradient_any(ctx, &v));
-    if (ctx->node->n_in > 2 && ctx->want_gin[2]) tsr_conv_bias_gradient(ctx, ctx->gout[0], &ctx->gin[2]);
+    if (ctx->want_gin[1]) return weight_gradient_any(ctx, &v);
+    if (biased) tsr_conv_bias_gradient(ctx, ctx->gout[0], &ctx->gin[2]);
     return TSR_OK;
 }
 

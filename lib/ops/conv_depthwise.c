@@ -13,7 +13,7 @@ struct depthwise {
     int64_t groups, m, mg, taps, weight_step;
     bool f32;
     const void *x, *weight, *bias, *dy;
-    void *y, *dx, *dw;
+    void *y, *dx, *dw, *db;
     int64_t planes, step; /* planes of X, and how many a task takes */
     int64_t margin, flat_size, elements; /* work area: phases, zeros in front of Y', Y', weights */
     char *work;
@@ -48,7 +48,7 @@ static enum tsr_status prepare(struct tsr_op_ctx *ctx, const struct tsr_conv *fr
     *v = (struct depthwise){.w = from->w, .groups = from->groups, .m = from->m, .mg = from->mg, .taps = from->k,
                             .weight_step = from->shared ? 0 : from->k, .f32 = from->f32, .x = from->x,
                             .weight = from->weight, .bias = from->bias, .dy = from->dy, .y = from->y,
-                            .dx = from->dx, .dw = from->dw};
+                            .dx = from->dx, .dw = from->dw, .db = from->db};
     TSR_TRY(tsr_plane_init(ctx, &v->w, &v->plane));
     v->planes = v->w.n * v->groups;
     v->step = 16384 / v->plane.all + 1;
@@ -63,7 +63,7 @@ static enum tsr_status run(struct tsr_op_ctx *ctx, struct depthwise *v, int64_t 
     v->flat_size = (g->size + TSR_PLANE_SLACK + 15) / 16 * 16;
     v->margin = (g->margin + 15) / 16 * 16;
     v->elements = g->all + v->margin + v->flat_size + v->taps;
-    v->sum_bytes = (size_t)(v->mg * v->taps) * sizeof(double);
+    v->sum_bytes = (size_t)(v->mg * (v->taps + 1)) * sizeof(double);
     v->each = (((size_t)v->elements * size + 63) & ~(size_t)63) + ((v->sum_bytes + 63) & ~(size_t)63);
     v->work = tsr_op_scratch(ctx, v->each * threads);
     if (v->work != NULL) tsr_pool_run(ctx->pool, n, fn, v);

@@ -51,6 +51,14 @@ TSR_CLONES static void R(correlate)(double *restrict sum, const REAL *restrict d
         sum[t] += (double)LANES16(a);
     }
 }
+/* The sum of n elements; what stands up to 15 behind them is 0. */
+TSR_CLONES static double R(sum)(const REAL *x, int64_t n)
+{
+    V16 a = {0};
+    for (int64_t j = 0; j < n; j += 16) a += FROM16(x + j);
+    return (double)LANES16(a);
+}
+
 /* A plane of Y, row by row, to or from the flat rows of q[2]; adds `bias` on the way out. */
 TSR_CLONES static void R(rows)(const struct tsr_plane *g, REAL *restrict y, REAL *restrict flat, REAL bias, bool to)
 {
@@ -97,19 +105,22 @@ static void R(input_gradient)(const struct depthwise *v, int64_t p0, int64_t p1,
     }
 }
 
-/* dW of the outputs that come from channel c, over all images. */
+/* dW (and db) of the outputs that come from channel c, over all images. */
 static void R(weight_gradient)(const struct depthwise *v, int64_t c, REAL *work, double *sum)
 {
+    double *bias = sum + v->mg * v->taps;
     const struct tsr_plane *g = &v->plane;
     REAL *phase = work, *flat = work + g->all;
     memset(work, 0, (size_t)v->elements * sizeof *work);
-    for (int64_t t = 0; t < v->mg * v->taps; t++) sum[t] = 0;
+    for (int64_t t = 0; t < v->mg * (v->taps + 1); t++) sum[t] = 0;
     for (int64_t n = 0; n < v->w.n; n++) {
         R(phases)(g, (REAL *)(uintptr_t)v->x + (n * v->groups + c) * v->w.in_size, 0, phase, 0, 1, true);
         for (int64_t i = 0; i < v->mg; i++) {
             R(rows)(g, (REAL *)(uintptr_t)v->dy + (n * v->m + c * v->mg + i) * v->w.out_size, flat, 0, true);
             R(correlate)(sum + i * v->taps, flat, phase, g->at, v->taps, g->length);
+            if (v->db != NULL) bias[i] += R(sum)(flat, g->length);
         }
     }
     for (int64_t t = 0; t < v->mg * v->taps; t++) ((REAL *)v->dw)[c * v->mg * v->taps + t] = (REAL)sum[t];
+    for (int64_t i = 0; v->db != NULL && i < v->mg; i++) ((REAL *)v->db)[c * v->mg + i] = (REAL)bias[i];
 }

@@ -23,12 +23,13 @@ struct conv {
     int64_t groups, m, mg, cg, k;
     bool direct, f32;
     const void *x, *weight, *bias, *dy;
-    void *y, *dx, *dw;
+    void *y, *dx, *dw, *db;
     struct tsr_plane plane;
     int64_t images, batches; /* images a block; blocks of one group */
     int64_t splits;          /* tasks that share the columns of a block (forward) */
     int64_t parts;           /* partial sums of dW */
     void *part;              /* part by part, group by group, transposed */
+    double *sums;            /* [parts, m] of dY, or NULL */
     char *scratch;           /* of all workers: planes, a piece, outputs, turned outputs */
     size_t each, planes_bytes, piece_bytes, out_bytes;
 };
@@ -126,7 +127,7 @@ static enum tsr_status cut(struct tsr_op_ctx *ctx, const struct tsr_conv *from, 
 {
     *v = (struct conv){.w = from->w, .groups = from->groups, .m = from->m, .mg = from->mg, .cg = from->cg, .k = from->k,
                        .direct = from->direct, .f32 = from->f32, .x = from->x, .weight = from->weight,
-                       .bias = from->bias, .dy = from->dy, .y = from->y, .dx = from->dx, .dw = from->dw};
+                       .bias = from->bias, .dy = from->dy, .y = from->y, .dx = from->dx, .dw = from->dw, .db = from->db};
     TSR_TRY(tsr_plane_init(ctx, &v->w, &v->plane));
     /* Small images that would leave vectors empty share a block, as long as their planes stay in
      * the second-level cache. */
@@ -241,8 +242,9 @@ static void weight_task(void *arg, int64_t i, int worker)
     int64_t b0 = v->batches * p / v->parts, b1 = v->batches * (p + 1) / v->parts;
     for (int64_t b = b0; b < b1; b++) {
         struct block k = block_of(v, b, i % v->groups);
-        if (v->f32) weight_gradient_f32(v, &k, b > b0, (float *)v->part + at, r.phase, r.col, r.turned, r.out);
-        else weight_gradient_f64(v, &k, b > b0, (double *)v->part + at, r.phase, r.col, r.turned, r.out);
+        double *sums = v->sums != NULL ? v->sums + i * v->mg : NULL;
+        if (v->f32) weight_gradient_f32(v, &k, b > b0, (float *)v->part + at, r.phase, r.col, r.turned, r.out, sums);
+        else weight_gradient_f64(v, &k, b > b0, (double *)v->part + at, r.phase, r.col, r.turned, r.out, sums);
     }
 }
 
@@ -251,12 +253,14 @@ enum tsr_status tsr_conv_weight_gradient(struct tsr_op_ctx *ctx, const struct ts
     struct conv v;
     if (tsr_winograd_fits(from)) return tsr_winograd_weight_gradient(ctx, from);
     TSR_TRY(cut(ctx, from, &v));
-    size_t bytes = (size_t)(v.parts * v.m * v.k) * (v.f32 ? sizeof(float) : sizeof(double));
+    const size_t part = round_up(v.parts * v.m * v.k, v.f32 ? sizeof(float) : sizeof(double)), sums = (size_t)(v.parts * v.m) * sizeof(double);
+    const size_t bytes = part + (v.db != NULL ? sums : 0);
     v.part = tsr_op_scratch(ctx, bytes);
     if (v.part == NULL) {
         tsr_plane_release(ctx, &v.plane);
         return tsr_nomem(ctx->err, bytes);
     }
+    if (v.db != NULL) v.sums = memset((char *)v.part + part, 0, sums);
     enum tsr_status status = run(ctx, &v, v.parts * v.groups, weight_task);
     if (status == TSR_OK && v.f32) sum_parts_f32(&v);
     else if (status == TSR_OK) sum_parts_f64(&v);

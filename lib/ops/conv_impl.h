@@ -23,8 +23,8 @@ struct tsr_conv {
  * TSR_E_LIMIT where the products do not fit. */
 enum tsr_status tsr_conv_describe(struct tsr_op_ctx *ctx, struct tsr_conv *v, int64_t m) TSR_MUST_USE;
 
-/* Y from X and W (and the bias, which may be NULL); dX from dY and W; dW from dY and X. The batch,
- * the channels and the output are not empty. TSR_E_NOMEM. */
+/* Y from X and W (and the bias, which may be NULL); dX from dY and W; dW from dY and X, and where db is not NULL
+ * db[m], the sums of dY. The batch, the channels and the output are not empty. TSR_E_NOMEM. */
 enum tsr_status tsr_conv_forward(struct tsr_op_ctx *ctx, const struct tsr_conv *v) TSR_MUST_USE;
 enum tsr_status tsr_conv_input_gradient(struct tsr_op_ctx *ctx, const struct tsr_conv *v) TSR_MUST_USE;
 enum tsr_status tsr_conv_weight_gradient(struct tsr_op_ctx *ctx, const struct tsr_conv *v) TSR_MUST_USE;

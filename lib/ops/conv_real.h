@@ -125,9 +125,30 @@ static void R(input_gradient)(const struct conv *v, const struct block *k, REAL 
     }
 }
 
-/* Adds (or where beta is 0 writes) the transposed dW of a block: [k, mg]. */
+/* sum[i] += the sum of n elements of row i, in 8 lanes. */
+TSR_CLONES static void R(sum_rows)(const REAL *from, int64_t rows, int64_t ld, int64_t n, double *sum)
+{
+    typedef double lanes __attribute__((vector_size(64), aligned(8)));
+    for (int64_t i = 0; i < rows; i++) {
+        const REAL *at = from + i * ld;
+        union {
+            lanes all;
+            double of[8];
+        } s = {{0}};
+        lanes part = {0}; /* stays in a register */
+        int64_t j = 0;
+        for (; j + 8 <= n; j += 8)
+            part += (lanes){(double)at[j],     (double)at[j + 1], (double)at[j + 2], (double)at[j + 3],
+                            (double)at[j + 4], (double)at[j + 5], (double)at[j + 6], (double)at[j + 7]};
+        s.all = part;
+        for (int64_t k = 0; j < n; k++, j++) s.of[k] += (double)at[j];
+        sum[i] += ((s.of[0] + s.of[1]) + (s.of[2] + s.of[3])) + ((s.of[4] + s.of[5]) + (s.of[6] + s.of[7]));
+    }
+}
+
+/* Adds (or where beta is 0 writes) the transposed dW of a block: [k, mg]; adds to the sums of dY (NULL: none). */
 static void R(weight_gradient)(const struct conv *v, const struct block *k, REAL beta, REAL *dw, REAL *phase, REAL *col,
-                               REAL *turned, REAL *out)
+                               REAL *turned, REAL *out, double *sums)
 {
     int64_t ld, lt = (v->mg + 15) / 16 * 16;
     const REAL *dy = R(outputs)(v, k, out, &ld), *x = (const REAL *)v->x + (k->n0 * v->w.c + k->g * v->cg) * v->w.in_size;
@@ -137,6 +158,7 @@ static void R(weight_gradient)(const struct conv *v, const struct block *k, REAL
         struct runs u;
         int64_t n = k->columns - j < TSR_GEMM_KC ? k->columns - j : TSR_GEMM_KC;
         TRANSPOSE(n, v->mg, dy + j, ld, turned, lt);
+        if (sums != NULL) R(sum_rows)(dy + j, v->mg, ld, n, sums); /* while they are in the cache */
         if (place) {
             GEMM(false, false, v->k, v->mg, n, 1, x + j, k->columns, turned, lt, beta, dw, v->mg);
             continue;
@@ -161,11 +183,16 @@ static void R(flip)(const struct tsr_conv *v, REAL *to)
                     *to++ = ((const REAL *)v->weight)[((g * v->mg + m) * v->cg + c) * taps + taps - 1 - t];
 }
 
-/* dW is the sum of the partial sums, in order. */
+/* dW is the sum of the partial sums, in order; so is db. */
 static void R(sum_parts)(const struct conv *v)
 {
     int64_t size = v->mg * v->k;
     REAL *part = v->part;
+    for (int64_t m = 0; v->sums != NULL && m < v->m; m++) {
+        double sum = 0;
+        for (int64_t p = 0; p < v->parts; p++) sum += v->sums[p * v->m + m];
+        ((REAL *)v->db)[m] = (REAL)sum;
+    }
     for (int64_t p = 1; p < v->parts; p++)
         for (int64_t i = 0; i < v->groups * size; i++) part[i] += part[p * v->groups * size + i];
     for (int64_t g = 0; g < v->groups; g++) {
@@ -176,24 +203,10 @@ static void R(sum_parts)(const struct conv *v)
     }
 }
 
-/* The sum of channel m of dY over images and positions, in 8 lanes. */
-TSR_CLONES static void R(bias_gradient)(const REAL *dy, int64_t images, int64_t channels, int64_t size, int64_t m, REAL *db)
+/* The sum of channel m of dY over images and positions. */
+static void R(bias_gradient)(const REAL *dy, int64_t images, int64_t channels, int64_t size, int64_t m, REAL *db)
 {
-    typedef double lanes __attribute__((vector_size(64), aligned(8)));
-    union {
-        lanes all;
-        double of[8];
-    } sum = {{0}};
-    for (int64_t n = 0; n < images; n++) {
-        const REAL *at = dy + (n * channels + m) * size;
-        lanes part = sum.all; /* stays in a register */
-        int64_t j = 0;
-        for (; j + 8 <= size; j += 8)
-            part += (lanes){(double)at[j],     (double)at[j + 1], (double)at[j + 2], (double)at[j + 3],
-                            (double)at[j + 4], (double)at[j + 5], (double)at[j + 6], (double)at[j + 7]};
-        sum.all = part;
-        for (int64_t i = 0; j < size; i++, j++) sum.of[i] += (double)at[j];
-    }
-    const double *s = sum.of;
-    db[m] = (REAL)(((s[0] + s[1]) + (s[2] + s[3])) + ((s[4] + s[5]) + (s[6] + s[7])));
+    double sum = 0;
+    for (int64_t n = 0; n < images; n++) R(sum_rows)(dy + (n * channels + m) * size, 1, 0, size, &sum);
+    db[m] = (REAL)sum;
 }
