@@ -3,7 +3,7 @@
 set -e
 dest=$PWD/dest
 make_install() {
-    make -s -C "$TESSERA_ROOT" BUILD="$TESSERA_BUILD" DEPS=no SANITIZE="${TESSERA_SANITIZE:-}" PREFIX=/usr DESTDIR="$dest" "$1"
+    make -s -C "$TESSERA_ROOT" BUILD="${TESSERA_BUILD#"$TESSERA_ROOT"/}" DEPS=no SANITIZE="${TESSERA_SANITIZE:-}" PREFIX=/usr DESTDIR="$dest" "$1"
 }
 make_install install > log 2>&1 || { cat log >&2; not_ok "make install"; }
 for p in "$TESSERA_BUILD"/bin/tessera-*; do
