@@ -251,7 +251,10 @@ static void weight_task(void *arg, int64_t i, int worker)
 enum tsr_status tsr_conv_weight_gradient(struct tsr_op_ctx *ctx, const struct tsr_conv *from)
 {
     struct conv v;
-    if (tsr_winograd_fits(from)) return tsr_winograd_weight_gradient(ctx, from);
+    if (tsr_winograd_fits(from)) {
+        if (from->db != NULL) tsr_conv_bias_gradient(ctx, ctx->gout[0], &ctx->gin[2]);
+        return tsr_winograd_weight_gradient(ctx, from);
+    }
     TSR_TRY(cut(ctx, from, &v));
     const size_t part = round_up(v.parts * v.m * v.k, v.f32 ? sizeof(float) : sizeof(double)), sums = (size_t)(v.parts * v.m) * sizeof(double);
     const size_t bytes = part + (v.db != NULL ? sums : 0);

@@ -34,7 +34,8 @@ enum tsr_status tsr_depthwise_forward(struct tsr_op_ctx *ctx, const struct tsr_c
 enum tsr_status tsr_depthwise_input_gradient(struct tsr_op_ctx *ctx, const struct tsr_conv *v) TSR_MUST_USE;
 enum tsr_status tsr_depthwise_weight_gradient(struct tsr_op_ctx *ctx, const struct tsr_conv *v) TSR_MUST_USE;
 
-/* Three taps along one dimension, many channels: forward and dW with half the multiplications, where it fits. TSR_E_NOMEM. */
+/* Three taps along one dimension, many channels: forward and dW (not db) with half the multiplications, where it
+ * fits. TSR_E_NOMEM. */
 bool tsr_winograd_fits(const struct tsr_conv *v);
 enum tsr_status tsr_winograd_forward(struct tsr_op_ctx *ctx, const struct tsr_conv *v) TSR_MUST_USE;
 enum tsr_status tsr_winograd_weight_gradient(struct tsr_op_ctx *ctx, const struct tsr_conv *v) TSR_MUST_USE;

@@ -28,7 +28,6 @@ struct winograd {
     struct tsr_panels weight[POINTS];
     float *bias;                   /* [lm] */
     float *sums;                   /* [parts, POINTS, c, m] */
-    double *dy;                    /* [parts, lm]: the sums of dY, or NULL */
     char *scratch;
     size_t each;
 };
@@ -218,22 +217,14 @@ static void give_outputs(const struct winograd *g, const struct room *r, int64_t
         }
 }
 
-/* sum[16] += the rows of `turned`. */
-TSR_CLONES static void sum_rows(const float *turned, int64_t rows, double *sum)
-{
-    for (int64_t i = 0; i < rows; i++, turned += 16)
-        for (int64_t k = 0; k < 16; k++) sum[k] += (double)turned[k];
-}
-
-/* Images [n0, n1) of dY to r->out, and their sums to dy[lm] (NULL: nowhere). */
-static void take_gradients(const struct winograd *g, const struct room *r, int64_t n0, int64_t n1, double *dy)
+/* Images [n0, n1) of dY to r->out. */
+static void take_gradients(const struct winograd *g, const struct room *r, int64_t n0, int64_t n1)
 {
     const struct tsr_conv *v = g->v;
     const int64_t plane = g->images * g->tiles * g->lm, length = v->w.out[2];
     for (int64_t n = n0; n < n1; n++)
         for (int64_t m = 0; m < v->m; m += 16) {
             turn(g, (const float *)v->dy + n * v->m * length, m, v->m, length, r->turned);
-            if (dy != NULL) sum_rows(r->turned, length, dy + m);
             gradients(r->turned, g->writes, g->tiles, r->out + (n - n0) * g->tiles * g->lm + m, g->lm, plane);
         }
 }
@@ -259,7 +250,7 @@ static void weight_task(void *arg, int64_t part, int worker)
     for (int64_t b = b0; b < b1; b++) {
         const int64_t n0 = b * g->images, n1 = n0 + g->images < v->w.n ? n0 + g->images : v->w.n;
         take_inputs(g, &r, n0, n1);
-        take_gradients(g, &r, n0, n1, g->dy != NULL ? g->dy + part * g->lm : NULL);
+        take_gradients(g, &r, n0, n1);
         for (int i = 0; i < POINTS; i++)
             tsr_sgemm(true, false, v->w.c, v->m, (n1 - n0) * g->tiles, 1, r.in + i * tiles * g->lc, g->lc, r.out + i * tiles * g->lm, g->lm,
                       b > b0, g->sums + (part * POINTS + i) * v->w.c * v->m, v->m);
@@ -307,18 +298,11 @@ enum tsr_status tsr_winograd_weight_gradient(struct tsr_op_ctx *ctx, const struc
 {
     struct winograd g;
     cut(v, &g);
-    const size_t sums = ((size_t)(g.parts * POINTS * v->w.c * v->m) * sizeof(float) + 63) & ~(size_t)63;
-    const size_t dy = v->db != NULL ? (size_t)(g.parts * g.lm) * sizeof(double) : 0, bytes = sums + dy;
+    const size_t bytes = (size_t)(g.parts * POINTS * v->w.c * v->m) * sizeof(float);
     g.sums = tsr_op_scratch(ctx, bytes);
     if (g.sums == NULL) return tsr_nomem(ctx->err, bytes);
-    if (dy > 0) g.dy = memset((char *)g.sums + sums, 0, dy);
     const enum tsr_status status = run(ctx, &g, g.parts, weight_task);
     if (status == TSR_OK) weight_gradient(&g);
-    for (int64_t m = 0; status == TSR_OK && dy > 0 && m < v->m; m++) {
-        double sum = 0;
-        for (int64_t p = 0; p < g.parts; p++) sum += g.dy[p * g.lm + m];
-        ((float *)v->db)[m] = (float)sum;
-    }
     tsr_op_scratch_free(ctx, g.sums, bytes);
     return status;
 }
