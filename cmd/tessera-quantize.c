@@ -99,8 +99,7 @@ static enum tsr_status calibrate(struct tsr_cli *cli, struct tsr_quantiser *q, c
 {
     struct tsr_progress progress;
     struct tsr_source *src;
-    const bool half = set.to == TSR_GRID_F16 || set.to == TSR_GRID_BF16;
-    if (!tsr_quantiser_wants_samples(q) && !(half && set.refs.n > 0)) return TSR_OK;
+    if (!tsr_quantiser_wants_samples(q) && !(tsr_grid_is_half((enum tsr_grid)set.to) && set.refs.n > 0)) return TSR_OK;
     tsr_progress_begin(&progress, cli, "calibrating", "samples", 0);
     enum tsr_status status;
     if (set.refs.n > 0) {

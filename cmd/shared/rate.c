@@ -1,8 +1,5 @@
 #include "shared/cli.h"
 
-#include <stdio.h>
-#include <string.h>
-
 enum tsr_status tsr_cli_rate(const char *option, const char *text, struct tsr_rate_choice *choice, struct tsr_error *err)
 {
     if (text == NULL || strcmp(text, "auto") == 0) return TSR_OK;

@@ -115,8 +115,8 @@ const struct tsr_tensor *tsr_graph_constant(const struct tsr_graph *g, int32_t v
 {
     if (v < 0) return NULL;
     if (g->value[v].is_init) return &g->value[v].init;
-    const int32_t p = g->value[v].producer;
-    const struct tsr_attr *a = p >= 0 && tsr_node_is(&g->node[p], "Constant") ? tsr_node_attr(&g->node[p], "value") : NULL;
+    const struct tsr_node *from = tsr_graph_producer(g, v);
+    const struct tsr_attr *a = from != NULL && tsr_node_is(from, "Constant") ? tsr_node_attr(from, "value") : NULL;
     return a != NULL && a->type == TSR_ATTR_TENSOR && a->t.data != NULL ? &a->t : NULL;
 }
 

@@ -33,15 +33,14 @@ static int64_t listed(const struct ranks *r, const char *attr, int k)
 /* A list of sizes that is computed: pieces joined by Concat, as exporters write them. */
 static int64_t joined(const struct ranks *r, int k)
 {
-    if (k >= r->node->n_in || r->node->in[k] < 0 || r->g->value[r->node->in[k]].producer < 0) return -1;
-    const struct tsr_node *node = &r->g->node[r->g->value[r->node->in[k]].producer];
+    const struct tsr_node *node = k < r->node->n_in ? tsr_graph_producer(r->g, r->node->in[k]) : NULL;
     int64_t n = 0;
+    if (node == NULL) return -1;
     if (tsr_node_is(node, "Shape") && node->opset < 15) return node->in[0] >= 0 ? r->of[node->in[0]] : -1;
     if (!tsr_node_is(node, "Concat")) return -1;
     for (int i = 0; i < node->n_in; i++) {
         const struct tsr_tensor *t = tsr_graph_constant(r->g, node->in[i]);
-        const int32_t p = node->in[i] >= 0 ? r->g->value[node->in[i]].producer : -1;
-        const struct tsr_node *piece = p >= 0 ? &r->g->node[p] : NULL;
+        const struct tsr_node *piece = tsr_graph_producer(r->g, node->in[i]);
         if (t != NULL && tsr_tensor_count(t) <= TSR_MAX_RANK) n += tsr_tensor_count(t);
         else if (piece != NULL && tsr_node_is(piece, "Unsqueeze") && piece->in[0] >= 0 && r->of[piece->in[0]] == 0) n++;
         else return -1;

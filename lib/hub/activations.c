@@ -21,13 +21,13 @@ static bool channels_first(const struct tsr_graph *g, int32_t v)
                                        "HardSwish", "HardSigmoid", "Clip", "Add", "Sub", "Mul", "Div", "Identity",
                                        "Dropout", "Cast", "Softplus", "Mish", "Swish", "Sum", "Concat", "Pad",
                                        "QuantizeLinear", "DequantizeLinear", NULL};
-    for (int hops = 0; hops < 64 && v >= 0 && g->value[v].producer >= 0; hops++) {
-        const struct tsr_node *node = &g->node[g->value[v].producer];
+    const struct tsr_node *node = tsr_graph_producer(g, v);
+    for (int hops = 0; hops < 64 && node != NULL; hops++) {
         if (one_of(node->op_type, first)) return true;
         if (!one_of(node->op_type, same)) return false;
-        v = -1;
-        for (int k = 0; k < node->n_in && v < 0; k++)
-            if (node->in[k] >= 0 && g->value[node->in[k]].producer >= 0) v = node->in[k];
+        const struct tsr_node *from = NULL;
+        for (int k = 0; k < node->n_in && from == NULL; k++) from = tsr_graph_producer(g, node->in[k]);
+        node = from;
     }
     return false;
 }

@@ -17,6 +17,8 @@ int tsr_grid_activation_bits(enum tsr_grid grid)
     return bits[grid];
 }
 
+bool tsr_grid_is_half(enum tsr_grid grid) { return grid == TSR_GRID_F16 || grid == TSR_GRID_BF16; }
+
 /* ---- activations ---- */
 
 struct tsr_step tsr_step_of(float lo, float hi, int bits, bool symmetric)

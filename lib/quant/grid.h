@@ -23,6 +23,8 @@ extern const char *const tsr_grid_names[];
 /* Bits of weights and of activations; 32: left as they are. */
 int tsr_grid_weight_bits(enum tsr_grid grid);
 int tsr_grid_activation_bits(enum tsr_grid grid);
+/* f16 or bf16: floats, no integers. */
+bool tsr_grid_is_half(enum tsr_grid grid);
 
 /* How one tensor is quantised as a whole. */
 struct tsr_step {

@@ -71,11 +71,9 @@ bool tsr_quantiser_wants_samples(const struct tsr_quantiser *q)
     return q->observer.n > 0 || (four && q->opt.rounding == TSR_ROUND_LEARNED) || (tsr_grid_weight_bits(q->opt.grid) <= 8 && q->opt.budget.kl > 0);
 }
 
-static bool is_half(enum tsr_grid grid) { return grid == TSR_GRID_F16 || grid == TSR_GRID_BF16; }
-
 enum tsr_status tsr_quantiser_block(struct tsr_quantiser *q, const struct tsr_tensor *x, size_t n_inputs, struct tsr_error *err)
 {
-    if (is_half(q->opt.grid)) q->observer.rows += n_inputs > 0 ? x[0].shape.dim[0] : 0; /* which has no ranges to learn */
+    if (tsr_grid_is_half(q->opt.grid)) q->observer.rows += n_inputs > 0 ? x[0].shape.dim[0] : 0; /* which has no ranges to learn */
     else TSR_TRY(tsr_observer_block(&q->observer, x, n_inputs, err));
     return tsr_quant_keep_add(&q->keep, x, n_inputs, err);
 }
@@ -258,7 +256,7 @@ enum tsr_status tsr_quantiser_finish(struct tsr_quantiser *q, struct tsr_graph *
     struct tsr_quant_judge j;
     *report = (struct tsr_quantise_report){.samples = q->observer.rows, .kl = NAN, .kl_nearest = NAN, .zeros = q->zeros, .weights = q->weights};
     *out = NULL;
-    if (is_half(q->opt.grid)) return in_half(q, out, report, err);
+    if (tsr_grid_is_half(q->opt.grid)) return in_half(q, out, report, err);
     tsr_observer_close(&q->observer);
     TSR_TRY(tsr_quant_judge_init(&j, q->model, &q->keep.samples, q->opt.pool, err));
     enum tsr_status status = on_integers(q, &j, out, report, err);

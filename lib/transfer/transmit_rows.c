@@ -93,9 +93,8 @@ static enum tsr_status run_batch(struct tsr_transmitter *t, int64_t m, int64_t a
     return TSR_OK;
 }
 
-/* Runs one sample to see how many may run at once, and which axis of a value they take. */
 enum tsr_status tsr_transmit_choose_batch(struct tsr_transmitter *t, const struct tsr_tensor *x, size_t n_inputs,
-                                    struct tsr_error *err)
+                                          struct tsr_error *err)
 {
     t->batch = TSR_BATCH_ROWS;
     if (t->g == NULL) return TSR_OK;
@@ -106,7 +105,7 @@ enum tsr_status tsr_transmit_choose_batch(struct tsr_transmitter *t, const struc
 }
 
 enum tsr_status tsr_transmit_refs(struct tsr_transmitter *t, const struct tsr_tensor *x, size_t n_inputs,
-                                struct tsr_error *err)
+                                  struct tsr_error *err)
 {
     int64_t n = x[0].shape.dim[0];
     for (int64_t at = 0; at < n; at += t->batch) {
@@ -118,9 +117,8 @@ enum tsr_status tsr_transmit_refs(struct tsr_transmitter *t, const struct tsr_te
     return TSR_OK;
 }
 
-/* Answers for view v0 .. v0 + n_views - 1 of the block's samples, batch by batch. */
 enum tsr_status tsr_transmit_views(struct tsr_transmitter *t, const struct tsr_tensor *x, uint32_t v0, uint32_t n_views,
-                                 struct tsr_error *err)
+                                   struct tsr_error *err)
 {
     int64_t m = x->shape.dim[0], total = m * n_views;
     struct tsr_tensor batch;
@@ -142,7 +140,6 @@ enum tsr_status tsr_transmit_views(struct tsr_transmitter *t, const struct tsr_t
     return status;
 }
 
-/* A foreign answer must have been read to its end. */
 enum tsr_status tsr_transmit_ended(const struct tsr_transmit_layer *l, struct tsr_error *err)
 {
     int64_t got = 0;
